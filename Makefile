@@ -1,0 +1,71 @@
+# Needs make and Python 3.11 to 3.14; everything else goes into .venv, from requirements.lock.
+
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+UV ?= uv
+ARGS ?=
+
+# Settings for another Python would reach into this one.
+unexport PYTHONHOME PYTHONPATH
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench lock clean FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.ready ## archive the bundled sample recordings, verify them and show the result
+	@.venv/bin/lucid demo
+
+test: .venv/.ready ## run the tests; ARGS go to pytest: make test ARGS="-k merkle"
+	@.venv/bin/pytest $(ARGS)
+
+check: .venv/.ready ## check formatting, lint, types, dependencies and the Dagster definitions
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/pip check
+	.venv/bin/dagster definitions validate -w workspace.yaml
+
+bench: .venv/.ready ## measure archive and export beside restic, borg and zstd | age
+	@.venv/bin/python -m tests.bench $(ARGS)
+
+lock: ## resolve pyproject.toml into requirements.lock (needs uv); ARGS=--upgrade takes newer versions
+	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+		--custom-compile-command "make lock" --quiet --output-file requirements.lock $(ARGS)
+
+clean: ## remove .venv, caches and build artefacts; .lucid, with archives and keys, stays
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Set-up. Each stamp is written last, so an interrupted set-up starts again. The first one names the checkout: an
+# environment that was moved or copied with its checkout, or has lost its Python, would run code from elsewhere.
+
+setup_failed = { cat .venv/setup.log >&2; echo "Setting up .venv failed; the output is above." >&2; exit 1; }
+
+ifneq ($(shell test -x .venv/bin/python && cat .venv/.dependencies 2>/dev/null),$(CURDIR))
+.venv/.dependencies: FORCE
+endif
+
+.venv/.dependencies: requirements.lock
+	@rm -rf .venv; \
+	for python in $(PYTHON) none; do \
+		"$$python" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
+			2>/dev/null && break; \
+	done; \
+	if [ "$$python" = none ]; then \
+		echo "Lucid needs Python 3.11 to 3.14 with its venv module (tried: $(PYTHON)). Install it (Debian, Ubuntu:" \
+			"apt install python3-venv) or name one: make PYTHON=/path/to/python3.12" >&2; \
+		exit 1; \
+	fi; \
+	echo "Setting up .venv with $$("$$python" -V) (once, about a minute) ..."; \
+	mkdir .venv && { "$$python" -m venv .venv && .venv/bin/python -m pip install --quiet --no-input \
+		--no-deps --require-hashes -r requirements.lock; } >.venv/setup.log 2>&1 || $(setup_failed)
+	@pwd -P >$@
+
+.venv/.ready: .venv/.dependencies pyproject.toml
+	@.venv/bin/python -m pip install --quiet --no-input --no-index --no-deps --no-build-isolation -e . \
+		>.venv/setup.log 2>&1 || $(setup_failed)
+	@touch $@
+
+FORCE:
