@@ -1,0 +1,83 @@
+"""Keyring files: one key a line, `<kind> <base64 of its raw bytes>`; `#` begins a comment line.
+
+Files that hold a private key are readable by their owner only (0600), and one that others may read is refused.
+"""
+
+import base64
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
+
+from lucid_pipeline.errors import UsageError
+
+PRIVATE_MODE = 0o600
+PUBLIC_MODE = 0o644
+
+_LARGEST_FILE = 1024 * 1024
+
+
+class Key(Protocol):
+    """What a keyring holds: a kind, raw bytes, and a constructor that takes them."""
+
+    KIND: ClassVar[str]
+    raw: bytes
+
+    def __init__(self, raw: bytes) -> None: ...
+
+
+K = TypeVar("K", bound=Key)
+
+
+def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
+    """All keys of one kind in a keyring file, in its order; at least one.
+
+    Raises:
+        UsageError: the file is missing, unreadable, malformed, holds no such key, or is private and open to others.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read(_LARGEST_FILE)
+    except OSError as error:
+        raise UsageError(f"cannot read the key file {path}: {error.strerror}", "`lucid init` makes the keys") from error
+    if private and mode & 0o077:
+        raise UsageError(f"the key file {path} can be read by others", f"run: chmod 600 {path}")
+    keys = list(_parse(text, kind, path))
+    if not keys:
+        raise UsageError(f"the key file {path} holds no {kind.KIND}", "is it the right file?")
+    return keys
+
+
+def save_keys(path: Path, keys: Iterable[Key], *, private: bool, comment: str) -> bool:
+    """Write a new keyring file, whole or not at all; an existing one is left as it is and False returned."""
+    lines = [f"# {comment}", *(f"{key.KIND} {base64.b64encode(key.raw).decode()}" for key in keys)]
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    mode = PRIVATE_MODE if private else PUBLIC_MODE
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        os.link(partial, path)
+    except FileExistsError:
+        return False
+    finally:
+        partial.unlink()
+    return True
+
+
+def _parse(text: bytes, kind: type[K], path: Path) -> Iterable[K]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith(b"#"):
+            continue
+        try:
+            name, encoded = line.decode("ascii").split()
+            raw = base64.b64decode(encoded, validate=True)
+            if name == kind.KIND:
+                yield kind(raw)
+        except ValueError:
+            raise UsageError(f"line {number} of the key file {path} is not a key") from None

@@ -1,0 +1,45 @@
+"""Names of objects in an archive (docs/format.md, "Object store layout"). All are made of ids, numbers and digests."""
+
+import re
+from collections.abc import Iterable
+from uuid import UUID
+
+SESSIONS = "sessions/"
+_NAME_DIGITS = 32
+_MANIFEST = re.compile(r"manifest\.(\d{4,})\.dsse\.json")
+
+
+def session_prefix(session_id: UUID) -> str:
+    """Where everything of one session lies."""
+    return f"{SESSIONS}{session_id}/"
+
+
+def chunk_key(session_id: UUID, index: int, digest: bytes) -> str:
+    """Name of a chunk object with this SHA-256."""
+    return f"{session_prefix(session_id)}chunks/{index:08d}.{_short(digest)}"
+
+
+def chunk_table_key(session_id: UUID, digest: bytes) -> str:
+    """Name of the chunk table with this SHA-256."""
+    return f"{session_prefix(session_id)}chunk-table.{_short(digest)}.json"
+
+
+def sealed_key(session_id: UUID, digest: bytes) -> str:
+    """Name of the sealed metadata with this SHA-256."""
+    return f"{session_prefix(session_id)}sealed.{_short(digest)}.luc"
+
+
+def manifest_key(session_id: UUID, sequence: int) -> str:
+    """Name of the manifest envelope with this sequence number."""
+    return f"{session_prefix(session_id)}manifest.{sequence:04d}.dsse.json"
+
+
+def latest_sequence(session_id: UUID, keys: Iterable[str]) -> int | None:
+    """The highest sequence number among the manifests in a session's keys."""
+    prefix = session_prefix(session_id)
+    names = (_MANIFEST.fullmatch(key.removeprefix(prefix)) for key in keys)
+    return max((int(name[1]) for name in names if name), default=None)
+
+
+def _short(digest: bytes) -> str:
+    return digest.hex()[:_NAME_DIGITS]

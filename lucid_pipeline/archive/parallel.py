@@ -1,0 +1,89 @@
+"""Work on the chunks of a recording by several threads, with the one thing that has to happen in order: hashing."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from lucid_pipeline.archive.chunking import MIB
+
+BUFFER_BUDGET = 128 * MIB
+_BUFFERS_PER_WORKER = 4
+
+
+class Stopped(Exception):
+    """Another worker failed, so this one gives up."""
+
+
+class Turns:
+    """Lets threads pass one by one, in the order of their indexes."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._next = 0
+        self._stopped = False
+
+    @contextmanager
+    def turn(self, index: int) -> Iterator[None]:
+        """Wait until all smaller indexes have had their turn; raises `Stopped` if one of them never will."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._next == index or self._stopped)
+            if self._stopped:
+                raise Stopped
+        yield
+        with self._condition:
+            self._next += 1
+            self._condition.notify_all()
+
+    def stop(self) -> None:
+        """Release everyone who waits."""
+        with self._condition:
+            self._stopped = True
+            self._condition.notify_all()
+
+
+Work = Callable[[int, Turns], None]
+
+
+def worker_count(wanted: int, chunk_size: int, chunks: int) -> int:
+    """How many workers to start: as many as wanted, as have work, and as fit into `BUFFER_BUDGET` bytes."""
+    return max(1, min(wanted, chunks, BUFFER_BUDGET // (_BUFFERS_PER_WORKER * chunk_size)))
+
+
+def for_each_chunk(count: int, workers: int, start_worker: Callable[[], Work]) -> None:
+    """Call a worker for every index from 0 to `count - 1`, each index once, in ascending order of their starts.
+
+    Args:
+        count: how many chunks there are.
+        workers: how many threads work on them.
+        start_worker: called once in each thread; returns the function that does the work of one index, with that
+            thread's own buffers. The function may take `turns.turn(index)` at most once, and if one does, all must.
+
+    Raises:
+        The first error of any worker; the others stop at their next chunk or turn.
+    """
+    turns = Turns()
+    indexes = iter(range(count))
+    claim = threading.Lock()
+    failures: list[BaseException] = []
+
+    def loop() -> None:
+        try:
+            work = start_worker()
+            while not failures:
+                with claim:
+                    index = next(indexes, None)
+                if index is None:
+                    return
+                work(index, turns)
+        except Stopped:
+            return
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the work was asked for
+            failures.append(error)
+            turns.stop()
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="lucid-chunk") as pool:
+        for _ in range(workers):
+            pool.submit(loop)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,65 @@
+"""The ports through which the archive library reaches what is stored. Adapters live in `lucid_pipeline.stores`."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+from uuid import UUID
+
+from lucid_pipeline.archive.keys import KeySlot
+
+Progress = Callable[[int], None]
+"""Called from any thread with the number of bytes just finished."""
+
+
+class ObjectMissing(Exception):
+    """The store has no object under this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"no object {key}")
+        self.key = key
+
+
+class ObjectExists(Exception):
+    """The store has an object under this key already; it was left as it is."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"object {key} exists")
+        self.key = key
+
+
+class ObjectStore(Protocol):
+    """The archive: objects by key, put if absent and never changed. Every call may come from any thread.
+
+    Keys are paths of ASCII text that Lucid made. All calls raise `TransientError` where the store does not answer, is
+    full, or refuses.
+    """
+
+    def put(self, key: str, data: bytes | memoryview) -> None:
+        """Store a whole object, or nothing. Raises `ObjectExists`."""
+
+    def get(self, key: str, limit: int) -> memoryview:
+        """The bytes of an object, but at most the first `limit` of them. Raises `ObjectMissing`."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys below a prefix that ends in `/`, in ascending order."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is missing is no error."""
+
+    def flush(self, keys: Iterable[str]) -> None:
+        """Return when these objects, put before, would survive a loss of power."""
+
+
+class KeySlotStore(Protocol):
+    """The keystore: key slots by session and by the commitment of the DEK that they wrap.
+
+    A new attempt to encrypt a session has a new DEK, so its slots never replace those of a sealed one.
+    """
+
+    def put(self, session_id: UUID, commitment: bytes, slot: KeySlot) -> None:
+        """Store a slot, so that it would survive a loss of power."""
+
+    def get(self, session_id: UUID, commitment: bytes) -> list[KeySlot]:
+        """All slots for this DEK; none if there are none, or if the session has been shredded."""
+
+    def delete(self, session_id: UUID) -> None:
+        """Delete all slots of a session: nobody can read it any more."""

@@ -1,0 +1,126 @@
+"""From chunk objects to a signed manifest. Sees ciphertext only, and signs no digest that it was told."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from uuid import UUID
+
+from lucid_pipeline.archive.canonical import BigInt
+from lucid_pipeline.archive.chunk_table import ChunkObject, ChunkTable, StoredObject
+from lucid_pipeline.archive.documents import Digest, Document
+from lucid_pipeline.archive.envelope import LARGEST_ENVELOPE
+from lucid_pipeline.archive.fetch import check_header, chunk_header, fetch, fetch_stored
+from lucid_pipeline.archive.layout import chunk_table_key, manifest_key
+from lucid_pipeline.archive.manifest import (
+    Manifest,
+    SignedManifest,
+    Stream,
+    Tree,
+    open_envelope,
+    suite_of,
+    timestamp,
+)
+from lucid_pipeline.archive.parallel import Turns, Work, for_each_chunk, worker_count
+from lucid_pipeline.archive.ports import ObjectExists, ObjectStore
+from lucid_pipeline.archive.signing import SigningKey
+
+
+class SealingRequest(Document):
+    """What the encrypting side says of a session's objects; every digest in it is checked against the objects."""
+
+    session_id: UUID
+    media_type: str
+    chunk_size: int
+    suite: str
+    dek_commitment: Digest
+    objects: list[ChunkObject]
+    sealed: StoredObject
+
+
+class HashedChunks(Document):
+    """The chunk table as it was stored, and the tree over it: made of digests of what the store returned."""
+
+    chunk_table: StoredObject
+    chunk_count: BigInt
+    stored_bytes: BigInt
+    root: Digest
+
+
+def hash_chunks(request: SealingRequest, store: ObjectStore, workers: int) -> HashedChunks:
+    """Read every object back, hash it, and store the chunk table over what was really there.
+
+    Raises:
+        DamageError: an object is missing, or is not what the encrypting side says it stored.
+    """
+    session_id, objects, suite = request.session_id, request.objects, suite_of(request.suite)
+    hashed: dict[int, ChunkObject] = {}
+
+    def start_worker() -> Work:
+        def work(index: int, _turns: Turns) -> None:
+            told = objects[index]
+            data = fetch_stored(told, store)
+            check_header(data, chunk_header(suite, session_id, index, len(objects)), told.key)
+            hashed[index] = told.model_copy(update={"length": len(data), "sha256": sha256(data).digest()})
+
+        return work
+
+    for_each_chunk(len(objects), worker_count(workers, request.chunk_size, len(objects)), start_worker)
+    fetch_stored(request.sealed, store)
+    table = ChunkTable(session_id=session_id, objects=[hashed[index] for index in range(len(objects))])
+    data = table.encode()
+    digest = sha256(data).digest()
+    stored = StoredObject(key=chunk_table_key(session_id, digest), length=len(data), sha256=digest)
+    table.check(session_id, stored.key)
+    put_same(store, stored.key, data)
+    return HashedChunks(
+        chunk_table=stored, chunk_count=len(objects), stored_bytes=table.stored_bytes, root=table.root()
+    )
+
+
+def seal_session(
+    request: SealingRequest,
+    hashed: HashedChunks,
+    key: SigningKey,
+    store: ObjectStore,
+    previous: SignedManifest | None = None,
+) -> SignedManifest:
+    """Sign the manifest, store it, and read it back.
+
+    A manifest that another attempt has stored meanwhile under the same sequence number stays, and is returned instead
+    if it verifies: a session is never sealed twice under one number.
+
+    Raises:
+        DamageError: the manifest that is found is not signed by this key.
+    """
+    manifest = _manifest(request, hashed, previous)
+    name = manifest_key(request.session_id, manifest.sequence)
+    put_same(store, name, manifest.sign(key))
+    return open_envelope(bytes(fetch(name, LARGEST_ENVELOPE, store)), [key.public], name)
+
+
+def put_same(store: ObjectStore, key: str, data: bytes) -> None:
+    """Store an object, durably, unless an earlier attempt already did."""
+    with suppress(ObjectExists):
+        store.put(key, data)
+    store.flush([key])
+
+
+def _manifest(request: SealingRequest, hashed: HashedChunks, previous: SignedManifest | None) -> Manifest:
+    stream = Stream(
+        media_type=request.media_type,
+        chunk_size=request.chunk_size,
+        chunk_count=hashed.chunk_count,
+        stored_bytes=hashed.stored_bytes,
+        tree=Tree(size=hashed.chunk_count, root=hashed.root),
+        chunk_table_sha256=hashed.chunk_table.sha256,
+    )
+    return Manifest(
+        session_id=request.session_id,
+        sequence=previous.manifest.sequence + 1 if previous else 1,
+        previous=previous.envelope_sha256 if previous else None,
+        created_at=timestamp(datetime.now(UTC)),
+        suite=request.suite,
+        dek_commitment=request.dek_commitment,
+        streams=[stream],
+        sealed_sha256=request.sealed.sha256,
+    )

@@ -1,0 +1,108 @@
+"""Lucid's settings: one class, from `LUCID_*` variables or a `.env` file. The README has them in one table."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lucid_pipeline.archive.chunking import CHUNK_SIZES
+from lucid_pipeline.archive.codec import Codec
+from lucid_pipeline.archive.cpu import has_aes_instructions
+from lucid_pipeline.archive.encryption import Suite
+from lucid_pipeline.errors import UsageError
+
+_PREFIX = "LUCID_"
+
+
+class CodecChoice(StrEnum):
+    """Values of `LUCID_CODEC`."""
+
+    STORED = "stored"
+    ZSTD = "zstd"
+    LZ4 = "lz4"
+
+    @property
+    def codec(self) -> Codec:
+        """The codec that is preferred."""
+        return Codec[self.name]
+
+
+class SuiteChoice(StrEnum):
+    """Values of `LUCID_SUITE`."""
+
+    AUTO = "auto"
+    AES_256_GCM = "aes-256-gcm"
+    CHACHA20_POLY1305 = "chacha20-poly1305"
+
+    @property
+    def suite(self) -> Suite:
+        """The suite that is used: by itself, AES where the CPU has instructions for it."""
+        if self is SuiteChoice.AUTO:
+            return Suite.AES_256_GCM if has_aes_instructions() else Suite.CHACHA20_POLY1305
+        return Suite[self.name]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. What is empty follows from `home`; all paths end up absolute."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(default=Path(".lucid"), description="Lucid's data home")
+    landing_dir: Path = Field(default=Path(), description="where finished recordings arrive")
+    keep_landing: bool = Field(default=False, description="keep a landing file whose session is sealed and verified")
+    archive_url: str = Field(default="", description="the archive: file:///folder or s3://bucket/prefix")
+    keystore_url: str = Field(default="", description="the key slots: file:///folder or s3://bucket/prefix")
+    catalog_url: str = Field(default="", description="the catalog: sqlite:////file")
+    recipients_file: Path = Field(default=Path(), description="public keys that sessions are encrypted for")
+    identity_file: Path = Field(default=Path(), description="private keys that open sessions")
+    signing_key_file: Path = Field(default=Path(), description="private key that signs manifests")
+    trusted_keys_file: Path = Field(default=Path(), description="public keys whose signatures count")
+    chunk_size: ByteSize | None = Field(
+        default=None, description="1, 2, 4, 8 or 16 MiB; by itself, what suits the recording"
+    )
+    codec: CodecChoice = Field(default=CodecChoice.ZSTD, description="stored, zstd or lz4")
+    suite: SuiteChoice = Field(default=SuiteChoice.AUTO, description="auto, aes-256-gcm or chacha20-poly1305")
+    workers: int = Field(default=os.cpu_count() or 1, ge=1, le=64, description="threads that work on one recording")
+
+    @field_validator("chunk_size")
+    @classmethod
+    def _known_chunk_size(cls, value: ByteSize | None) -> ByteSize | None:
+        if value is not None and value not in CHUNK_SIZES:
+            raise ValueError("must be 1MiB, 2MiB, 4MiB, 8MiB or 16MiB")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_below_home(cls, values: dict[str, object]) -> dict[str, object]:
+        home = Path(str(values.get("home") or ".lucid")).absolute()
+        keys = home / "keys"
+        defaults: dict[str, object] = {
+            "landing_dir": home / "landing",
+            "archive_url": (home / "archive").as_uri(),
+            "keystore_url": (home / "keystore").as_uri(),
+            "catalog_url": f"sqlite:///{home / 'catalog.sqlite3'}",
+            "recipients_file": keys / "recipients.txt",
+            "identity_file": keys / "identity.txt",
+            "signing_key_file": keys / "signing-key.txt",
+            "trusted_keys_file": keys / "trusted-keys.txt",
+        }
+        given = {name: value for name, value in values.items() if value not in ("", None)}
+        merged = {**defaults, **given, "home": home}
+        paths = {name for name, default in defaults.items() if isinstance(default, Path)}
+        return {name: Path(str(value)).absolute() if name in paths else value for name, value in merged.items()}
+
+
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        UsageError: a variable has a value that cannot be; the message names the variable and never the value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = f"{_PREFIX}{'_'.join(map(str, first['loc'])).upper()}"
+        raise UsageError(f"{name}: {first['msg'].removeprefix('Value error, ')}", "see the README's table") from None

@@ -1,0 +1,1 @@
+"""Where things are kept: ports, and the adapters that stand beside them."""
