@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lucid_pipeline.archive.chunking import MIB, ChunkPlan, ChunkSlice
 from lucid_pipeline.archive.recording import RecordingFile
 
-_EVENT = re.compile(rb"\n\[\s*(\d[^,\s\]]{0,30})\s*,")
+_EVENT = re.compile(rb"\n\[\s*(\d[^,\s\]_]{0,30})\s*,")
 _NUMBER_BYTES = 48
 _EDGE_BYTES = 64 * 1024
 _BLOCK_BYTES = MIB
@@ -99,7 +99,7 @@ def _summed_times(recording: RecordingFile, plan: ChunkPlan) -> Iterator[EventTi
             if not intervals:
                 continue
             first = _clamp(elapsed + intervals[0])
-            elapsed += math.fsum(intervals)
+            elapsed += sum(intervals)
             times = EventTimes(first if times.first_ms is None else times.first_ms, _clamp(elapsed))
         yield times
 
@@ -116,22 +116,26 @@ def _intervals(block: bytes) -> list[float]:
     try:
         intervals = [float(number) for number in _EVENT.findall(block)]
     except ValueError:
-        intervals = [milliseconds / 1000 for match in _EVENT.finditer(block) if (milliseconds := _milliseconds(match))]
+        intervals = [seconds for match in _EVENT.finditer(block) if (seconds := _seconds(match)) is not None]
     return intervals if all(map(math.isfinite, intervals)) else [x for x in intervals if math.isfinite(x)]
 
 
 def _milliseconds(match: re.Match[bytes]) -> int | None:
+    seconds = _seconds(match)
+    return None if seconds is None else _clamp(seconds)
+
+
+def _seconds(match: re.Match[bytes]) -> float | None:
     try:
         seconds = float(match[1])
     except ValueError:
         return None
-    return _clamp(seconds) if math.isfinite(seconds) else None
+    return seconds if math.isfinite(seconds) else None
 
 
 def _clamp(seconds: float) -> int:
-    return min(round(seconds * 1000), _LATEST_MS)
+    return round(min(seconds * 1000, _LATEST_MS))
 
 
 def _positive(value: object, *, below: int) -> int | None:
-    number = int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
-    return number if 0 < number < below else None
+    return int(value) if isinstance(value, int | float) and 1 <= value < below else None

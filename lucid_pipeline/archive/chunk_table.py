@@ -1,14 +1,16 @@
 """The chunk table: the public list of a stream's chunk objects, and the Merkle tree over it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from lucid_pipeline.archive import merkle
 from lucid_pipeline.archive.canonical import BigInt
+from lucid_pipeline.archive.codec import frame_capacity
 from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.documents import Digest, Document
+from lucid_pipeline.archive.encryption import encrypted_length
 from lucid_pipeline.archive.layout import chunk_key
 
 LARGEST_TABLE = 256 * 1024 * 1024
@@ -37,6 +39,8 @@ class ChunkObject(StoredObject):
 class ChunkTable(Document):
     """The chunk objects of one stream, in order, none missing."""
 
+    versions: ClassVar = {"schema": ["lucid/chunk-table@v1"]}
+
     schema_: Annotated[Literal["lucid/chunk-table@v1"], Field(alias="schema")] = "lucid/chunk-table@v1"
     session_id: UUID
     stream_id: int = 0
@@ -55,15 +59,19 @@ class ChunkTable(Document):
         """The Merkle root over all chunk objects."""
         return merkle.root_hash(self.leaves())
 
-    def check(self, session_id: UUID, where: str) -> None:
-        """Refuse a table that is not of this session, or in which a chunk is missing, moved or misnamed.
+    def check(self, session_id: UUID, chunk_size: int, where: str) -> None:
+        """Refuse a table that is not of this session, or in which a chunk is missing, moved, misnamed or too large.
 
         Raises:
             DamageError: `chunk_table_mismatch`.
         """
         if self.session_id != session_id or self.stream_id != 0:
             raise DamageError(DamageCode.CHUNK_TABLE_MISMATCH, where, "the table is of another session or stream")
+        largest = encrypted_length(frame_capacity(chunk_size))
         for index, chunk in enumerate(self.objects):
+            if chunk.length > largest:
+                detail = f"entry {index} is larger than any object of a chunk"
+                raise DamageError(DamageCode.CHUNK_TABLE_MISMATCH, where, detail)
             if chunk.index != index or chunk.key != chunk_key(session_id, index, chunk.sha256):
                 detail = f"entry {index} is not chunk {index} under its own name"
                 raise DamageError(DamageCode.CHUNK_TABLE_MISMATCH, where, detail)

@@ -117,6 +117,8 @@ def parse_frame(frame: memoryview, *, padded: bool, largest: int, where: str) ->
         raise _malformed(where, "the padding has the wrong length")
     if not _all_zero(frame[unpadded:]):
         raise _malformed(where, "the padding is not zero")
+    if not raw_length and codec != Codec.STORED:
+        raise _malformed(where, "an empty chunk is stored as it is")
     payload = frame[FRAME_HEADER.size : unpadded]
     raw = payload if codec == Codec.STORED else _decompress(Codec(codec), payload, raw_length, where)
     if len(raw) != raw_length:

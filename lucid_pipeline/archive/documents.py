@@ -1,7 +1,8 @@
 """What the JSON documents of the format have in common: strict models, canonical bytes, one way to refuse."""
 
 import base64
-from typing import Annotated, Any, Self
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
@@ -23,7 +24,12 @@ Digest = Annotated[bytes, BeforeValidator(_from_hex), PlainSerializer(bytes.hex)
 
 
 def _from_base64(value: Any) -> Any:
-    return base64.b64decode(value, validate=True) if isinstance(value, str) else value
+    if isinstance(value, str):
+        data = base64.b64decode(value, validate=True)
+        if _to_base64(data) != value:
+            raise ValueError("not the one way to write these bytes in base64")
+        return data
+    return value
 
 
 def _to_base64(value: bytes) -> str:
@@ -39,22 +45,38 @@ class Document(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
+    versions: ClassVar[Mapping[str, Collection[str]]] = {}
+    """Fields that tell a version, and the values that this version of Lucid knows."""
+
     def encode(self) -> bytes:
         """The document's canonical bytes (RFC 8785)."""
         return canonical.encode(self.model_dump(mode="json", by_alias=True))
 
     @classmethod
     def decode(cls, data: bytes, code: DamageCode, where: str) -> Self:
-        """Parse canonical bytes.
+        """Parse canonical bytes: exactly those that `encode` would make of what they say.
 
         Raises:
-            DamageError: with this `code`, if the bytes are not canonical JSON or not such a document.
+            DamageError: `unsupported_format` if a versioned field has a value from the future, else `code`.
         """
         try:
-            canonical.decode(data)
-            return cls.model_validate_json(data)
+            document = cls.model_validate_json(data)
+            if document.encode() != data:
+                raise canonical.NotCanonical("not in canonical form")
         except ValueError as error:
+            if name := cls._unknown_version(data):
+                raise DamageError(DamageCode.UNSUPPORTED_FORMAT, where, f"this version knows no such {name}") from error
             raise DamageError(code, where, reason(error)) from error
+        return document
+
+    @classmethod
+    def _unknown_version(cls, data: bytes) -> str | None:
+        try:
+            fields = canonical.decode(data)
+        except canonical.NotCanonical:
+            return None
+        strings = {name: fields[name] for name in cls.versions if isinstance(fields.get(name), str)}
+        return next((name for name, value in strings.items() if value not in cls.versions[name]), None)
 
 
 def reason(error: ValueError) -> str:

@@ -36,13 +36,13 @@ def fetch_stored(stored: StoredObject, store: ObjectStore) -> memoryview:
 def check_header(data: memoryview, expected: ChunkHeader, where: str) -> ChunkHeader:
     """Check what a chunk object says of itself, which needs no key; returns its header.
 
-    Whether a chunk is padded is for its writer to choose: `expected` does not say.
+    Whether it is padded is for its writer to choose.
 
     Raises:
         DamageError: `unsupported_format`, or `commitment_mismatch` for the header of another place.
     """
     header = ChunkHeader.parse(data, where)
-    if header.without_padding() != expected:
+    if header.without_padding() != expected.without_padding():
         raise DamageError(DamageCode.COMMITMENT_MISMATCH, where, "it belongs to another session, stream or place")
     return header
 

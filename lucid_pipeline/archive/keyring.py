@@ -39,11 +39,13 @@ def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            text = file.read(_LARGEST_FILE)
+            text = file.read(_LARGEST_FILE + 1)
     except OSError as error:
         raise UsageError(f"cannot read the key file {path}: {error.strerror}", "`lucid init` makes the keys") from error
     if private and mode & 0o077:
         raise UsageError(f"the key file {path} can be read by others", f"run: chmod 600 {path}")
+    if len(text) > _LARGEST_FILE:
+        raise UsageError(f"the key file {path} is larger than {_LARGEST_FILE} bytes", "is it the right file?")
     keys = list(_parse(text, kind, path))
     if not keys:
         raise UsageError(f"the key file {path} holds no {kind.KIND}", "is it the right file?")
@@ -51,10 +53,21 @@ def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
 
 
 def save_keys(path: Path, keys: Iterable[Key], *, private: bool, comment: str) -> bool:
-    """Write a new keyring file, whole or not at all; an existing one is left as it is and False returned."""
+    """Write a new keyring file, whole or not at all; an existing one is left as it is and False returned.
+
+    Raises:
+        UsageError: the file cannot be made there.
+    """
+    try:
+        return _write_new(path, keys, private=private, comment=comment)
+    except OSError as error:
+        raise UsageError(f"cannot write the key file {path}: {error.strerror}", "is the folder writable?") from error
+
+
+def _write_new(path: Path, keys: Iterable[Key], *, private: bool, comment: str) -> bool:
     lines = [f"# {comment}", *(f"{key.KIND} {base64.b64encode(key.raw).decode()}" for key in keys)]
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.{os.urandom(8).hex()}.partial")
     mode = PRIVATE_MODE if private else PUBLIC_MODE
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 SESSIONS = "sessions/"
 _NAME_DIGITS = 32
-_MANIFEST = re.compile(r"manifest\.(\d{4,})\.dsse\.json")
+_MANIFEST = re.compile(r"manifest\.([0-9]{4}|[1-9][0-9]{4,9})\.dsse\.json")
 
 
 def session_prefix(session_id: UUID) -> str:

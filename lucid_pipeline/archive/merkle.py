@@ -86,7 +86,7 @@ def verify_consistency(first: int, second: int, first_root: bytes, second_root: 
     Raises:
         ProofError: the proof does not show that the second tree only appended to the first.
     """
-    _check_digests(first_root, second_root, *proof)
+    _check_digests(*proof)
     if not 0 < first <= second:
         raise ProofError(f"no consistency proof leads from size {first} to size {second}")
     if first == second:

@@ -16,6 +16,10 @@ from lucid_pipeline.archive.sealed import (
     SessionMetadata,
     Terminal,
 )
+from lucid_pipeline.errors import PermanentError
+
+MOST_CHUNKS = 500_000
+"""As many as fit into a chunk table and into sealed metadata: 0.5 TB of terminal, 4 TB of video, 8 TB at most."""
 
 
 class ChunkedRecording(Document):
@@ -59,9 +63,12 @@ def plan_recording(recording: RecordingFile, chunk_size: int | None) -> ChunkedR
 
     Raises:
         TransientError: the recording changed meanwhile.
+        PermanentError: the recording has more chunks than the format's documents can list.
     """
     media_type = media.sniff(recording.read(0, media.SNIFF_BYTES))
     plan = ChunkPlan(len(recording), chunk_size or media.storage_policy(media_type).chunk_size)
+    if len(plan) > MOST_CHUNKS:
+        raise PermanentError(f"{recording.path} has more than {MOST_CHUNKS} chunks", "set a larger LUCID_CHUNK_SIZE")
     header = casts.read_header(recording) if media_type == media.ASCIICAST else None
     times = list(casts.index_events(recording, header, plan)) if header else [casts.EventTimes()] * len(plan)
     recording.check_unchanged()

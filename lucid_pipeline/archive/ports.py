@@ -40,7 +40,10 @@ class ObjectStore(Protocol):
         """The bytes of an object, but at most the first `limit` of them. Raises `ObjectMissing`."""
 
     def list(self, prefix: str) -> Iterator[str]:
-        """The keys below a prefix that ends in `/`, in ascending order."""
+        """The keys directly below a prefix that ends in `/`, in ascending order."""
+
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """The prefixes directly below a prefix, each ending in `/` as well, in ascending order."""
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is missing is no error."""
@@ -58,8 +61,11 @@ class KeySlotStore(Protocol):
     def put(self, session_id: UUID, commitment: bytes, slot: KeySlot) -> None:
         """Store a slot, so that it would survive a loss of power."""
 
-    def get(self, session_id: UUID, commitment: bytes) -> list[KeySlot]:
-        """All slots for this DEK; none if there are none, or if the session has been shredded."""
+    def get(self, session_id: UUID, commitment: bytes, recipient_id: str) -> KeySlot | None:
+        """A recipient's slot for this DEK, or None if there is none, or the session has been shredded.
+
+        Raises `DamageError` with `decrypt_failed` if what is there is no key slot.
+        """
 
     def delete(self, session_id: UUID) -> None:
         """Delete all slots of a session: nobody can read it any more."""

@@ -6,23 +6,24 @@ decrypts under the session's key as the chunk of that very place.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
 from lucid_pipeline.archive.chunk_table import LARGEST_TABLE, ChunkObject, ChunkTable
-from lucid_pipeline.archive.codec import frame_capacity, parse_frame
+from lucid_pipeline.archive.codec import parse_frame
 from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.encryption import (
     ChunkFlags,
     decrypt_object,
-    encrypted_length,
     plaintext_length,
 )
 from lucid_pipeline.archive.envelope import LARGEST_ENVELOPE
 from lucid_pipeline.archive.fetch import check_header, chunk_header, fetch, fetch_stored
 from lucid_pipeline.archive.keys import Dek, Identity
 from lucid_pipeline.archive.layout import (
+    SESSIONS,
     chunk_table_key,
     latest_sequence,
     manifest_key,
@@ -32,9 +33,10 @@ from lucid_pipeline.archive.layout import (
 from lucid_pipeline.archive.manifest import Manifest, SignedManifest, open_envelope
 from lucid_pipeline.archive.parallel import Turns, Work, for_each_chunk, worker_count
 from lucid_pipeline.archive.ports import KeySlotStore, ObjectStore, Progress
-from lucid_pipeline.archive.sealed import LARGEST_OBJECT, SealedMetadata, unseal
+from lucid_pipeline.archive.sealed import LARGEST_OBJECT, SealedMetadata, sealed_header, unseal
+from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.archive.signing import PublicKey
-from lucid_pipeline.errors import SessionNotFound
+from lucid_pipeline.errors import SessionNotFound, UsageError
 
 Decryptor = Callable[[ChunkObject, memoryview], memoryview | bytes]
 """Turns a chunk object into its raw bytes, which are good until the next call. Belongs to one thread."""
@@ -53,13 +55,17 @@ class Keys:
         Raises:
             DamageError: `keyslot_missing` if there is no slot for any of the identities, else what is wrong with it.
         """
-        slots = {slot.recipient_id: slot for slot in self.keystore.get(manifest.session_id, manifest.dek_commitment)}
-        for identity in self.identities:
-            if slot := slots.get(identity.recipient.id):
-                return identity.unwrap(slot, manifest.session_id, manifest.dek_commitment)
-        raise DamageError(
-            DamageCode.KEYSLOT_MISSING, f"session {manifest.session_id}", "no key slot for any identity at hand"
+        session_id, commitment = manifest.session_id, manifest.dek_commitment
+        damage = DamageError(
+            DamageCode.KEYSLOT_MISSING, f"session {session_id}", "no key slot for any identity at hand"
         )
+        for identity in self.identities:
+            try:
+                if slot := self.keystore.get(session_id, commitment, identity.recipient.id):
+                    return identity.unwrap(slot, session_id, commitment)
+            except DamageError as error:
+                damage = error
+        raise damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,13 @@ class Known:
 
     sequence: int
     envelope_sha256: bytes
+
+
+def archived_sessions(store: ObjectStore) -> Iterator[UUID]:
+    """The ids of all sessions that have anything in the archive, oldest first."""
+    for folder in store.list_folders(SESSIONS):
+        with suppress(UsageError):
+            yield parse_session_id(folder.removeprefix(SESSIONS).removesuffix("/"))
 
 
 def load_manifest(
@@ -107,7 +120,7 @@ def load_chunk_table(manifest: Manifest, store: ObjectStore) -> ChunkTable:
     if sha256(data).digest() != stream.chunk_table_sha256:
         raise DamageError(DamageCode.CHUNK_TABLE_MISMATCH, name, "it is not the table that was signed")
     table = ChunkTable.decode(bytes(data), DamageCode.CHUNK_TABLE_MISMATCH, name)
-    table.check(manifest.session_id, name)
+    table.check(manifest.session_id, stream.chunk_size, name)
     if len(table.objects) != stream.chunk_count or table.stored_bytes != stream.stored_bytes:
         raise DamageError(DamageCode.CHUNK_TABLE_MISMATCH, name, "it lists other objects than the manifest counts")
     if table.root() != stream.tree.root:
@@ -125,6 +138,7 @@ def load_sealed_object(manifest: Manifest, store: ObjectStore) -> memoryview:
     data = fetch(name, LARGEST_OBJECT, store)
     if sha256(data).digest() != manifest.sealed_sha256:
         raise DamageError(DamageCode.SEALED_MISMATCH, name, "it is not the sealed metadata that was signed")
+    check_header(data, sealed_header(manifest.aead, manifest.session_id), name)
     return data
 
 
@@ -201,7 +215,7 @@ class SessionReader:
             return 0, 0
         return found[0].offset, found[-1].offset + found[-1].length
 
-    def copy_to(self, write_at: Callable[[memoryview | bytes, int], None], workers: int, progress: Progress) -> None:
+    def copy_to(self, write_at: Callable[[memoryview | bytes, int], object], workers: int, progress: Progress) -> None:
         """Write the whole recording with several threads, each part to its offset, and check the plaintext's digest.
 
         Raises:
@@ -239,8 +253,6 @@ class SessionReader:
             nonlocal buffer
             expected = chunk_header(manifest.aead, manifest.session_id, chunk.index, len(rows))
             header = check_header(data, expected, chunk.key)
-            if len(data) > encrypted_length(frame_capacity(chunk_size)):
-                raise DamageError(DamageCode.FRAME_MALFORMED, chunk.key, "larger than any chunk object")
             needed = plaintext_length(len(data)) or 0
             if len(buffer) < needed:
                 buffer = memoryview(bytearray(needed))

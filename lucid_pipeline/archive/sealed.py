@@ -1,6 +1,6 @@
 """Sealed metadata: what describes the contents of a session, encrypted with the session's key in one chunk object."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -25,14 +25,12 @@ from lucid_pipeline.archive.keys import Dek
 LARGEST_METADATA = 64 * MIB
 LARGEST_OBJECT = encrypted_length(frame_capacity(LARGEST_METADATA))
 
-_FLAGS = ChunkFlags.SEALED_METADATA | ChunkFlags.PADDED
-
 
 class Terminal(Document):
     """Size of a terminal in character cells."""
 
-    columns: int
-    rows: int
+    columns: Annotated[int, Field(ge=1, lt=2**16)]
+    rows: Annotated[int, Field(ge=1, lt=2**16)]
 
 
 class SessionMetadata(Document):
@@ -69,6 +67,8 @@ class ChunkRow(Document):
 class SealedMetadata(Document):
     """The document inside the sealed metadata object."""
 
+    versions: ClassVar = {"schema": ["lucid/sealed@v1"]}
+
     schema_: Annotated[Literal["lucid/sealed@v1"], Field(alias="schema")] = "lucid/sealed@v1"
     recording: RecordingMetadata
     chunks: list[ChunkRow]
@@ -79,13 +79,21 @@ class SealedMetadata(Document):
         Raises:
             DamageError: `sealed_mismatch`.
         """
-        offset = 0
-        for row in self.chunks:
-            if row.offset != offset or row.length > chunk_size:
-                raise DamageError(DamageCode.SEALED_MISMATCH, where, "the rows of the chunks do not join up")
-            offset += row.length
-        if len(self.chunks) != chunk_count or offset != self.recording.length:
+        if len(self.chunks) != chunk_count:
+            raise DamageError(DamageCode.SEALED_MISMATCH, where, "it has not one row for each chunk")
+        end = 0
+        for index, row in enumerate(self.chunks):
+            full = row.length == chunk_size or (index == chunk_count - 1 and row.length < chunk_size)
+            if row.offset != end or not full:
+                raise DamageError(DamageCode.SEALED_MISMATCH, where, "the rows do not cut the recording into chunks")
+            end += row.length
+        if end != self.recording.length:
             raise DamageError(DamageCode.SEALED_MISMATCH, where, "the rows do not add up to the recording")
+
+
+def sealed_header(suite: Suite, session_id: UUID) -> ChunkHeader:
+    """The header that a session's sealed metadata has to have."""
+    return ChunkHeader(suite, session_id, 0, ChunkFlags.SEALED_METADATA | ChunkFlags.PADDED)
 
 
 def seal(metadata: SealedMetadata, session_id: UUID, suite: Suite, dek: Dek) -> bytes:
@@ -97,7 +105,7 @@ def seal(metadata: SealedMetadata, session_id: UUID, suite: Suite, dek: Dek) -> 
     buffer[codec.FRAME_HEADER.size : codec.FRAME_HEADER.size + len(data)] = data
     frame = FrameCodec(Codec.ZSTD).build(buffer, len(data), padded=True)
     out = memoryview(bytearray(encrypted_length(frame.length)))
-    header = ChunkHeader(suite, session_id, 0, _FLAGS)
+    header = sealed_header(suite, session_id)
     return bytes(encrypt_object(header, dek.secret, buffer[: frame.length], out))
 
 
@@ -108,7 +116,7 @@ def unseal(data: memoryview, session_id: UUID, suite: Suite, dek: Dek, where: st
         DamageError: as for any chunk object, and `sealed_mismatch` if what it holds is not sealed metadata.
     """
     buffer = memoryview(bytearray(plaintext_length(len(data)) or 0))
-    header = ChunkHeader(suite, session_id, 0, _FLAGS)
+    header = sealed_header(suite, session_id)
     frame = decrypt_object(header, dek.secret, data, buffer, where)
     raw = parse_frame(frame, padded=True, largest=LARGEST_METADATA, where=where)
     return SealedMetadata.decode(bytes(raw), DamageCode.SEALED_MISMATCH, where)

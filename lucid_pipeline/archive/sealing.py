@@ -22,6 +22,7 @@ from lucid_pipeline.archive.manifest import (
 )
 from lucid_pipeline.archive.parallel import Turns, Work, for_each_chunk, worker_count
 from lucid_pipeline.archive.ports import ObjectExists, ObjectStore
+from lucid_pipeline.archive.sealed import sealed_header
 from lucid_pipeline.archive.signing import SigningKey
 
 
@@ -65,12 +66,13 @@ def hash_chunks(request: SealingRequest, store: ObjectStore, workers: int) -> Ha
         return work
 
     for_each_chunk(len(objects), worker_count(workers, request.chunk_size, len(objects)), start_worker)
-    fetch_stored(request.sealed, store)
+    sealed = fetch_stored(request.sealed, store)
+    check_header(sealed, sealed_header(suite, session_id), request.sealed.key)
     table = ChunkTable(session_id=session_id, objects=[hashed[index] for index in range(len(objects))])
     data = table.encode()
     digest = sha256(data).digest()
     stored = StoredObject(key=chunk_table_key(session_id, digest), length=len(data), sha256=digest)
-    table.check(session_id, stored.key)
+    table.check(session_id, request.chunk_size, stored.key)
     put_same(store, stored.key, data)
     return HashedChunks(
         chunk_table=stored, chunk_count=len(objects), stored_bytes=table.stored_bytes, root=table.root()

@@ -3,13 +3,13 @@
 A slot lies at `keyslots/<session id>/<first 32 hex digits of the DEK's commitment>.<recipient id>.json`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 from typing_extensions import override
 
-from lucid_pipeline.archive.damage import DamageCode
+from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.documents import Base64, Document
 from lucid_pipeline.archive.keys import KeySlot
 from lucid_pipeline.archive.ports import KeySlotStore, ObjectMissing, ObjectStore
@@ -18,6 +18,8 @@ _LARGEST_SLOT = 16 * 1024
 
 
 class _SlotDocument(Document):
+    versions: ClassVar = {"schema": ["lucid/keyslot@v1"]}
+
     schema_: Annotated[Literal["lucid/keyslot@v1"], Field(alias="schema")] = "lucid/keyslot@v1"
     session_id: UUID
     recipient_id: str
@@ -33,34 +35,31 @@ class Keystore(KeySlotStore):
     @override
     def put(self, session_id: UUID, commitment: bytes, slot: KeySlot) -> None:
         document = _SlotDocument(session_id=session_id, recipient_id=slot.recipient_id, wrapped=slot.wrapped)
-        key = f"{_prefix(session_id)}{_name(commitment)}.{slot.recipient_id}.json"
+        key = _key(session_id, commitment, slot.recipient_id)
         self._store.put(key, document.encode())
         self._store.flush([key])
 
     @override
-    def get(self, session_id: UUID, commitment: bytes) -> list[KeySlot]:
-        """Raises `DamageError` with `decrypt_failed` for a slot that is no key slot."""
-        prefix = _prefix(session_id)
-        keys = [key for key in self._store.list(prefix) if key.startswith(prefix + _name(commitment))]
-        return [slot for key in keys if (slot := self._read(key))]
+    def get(self, session_id: UUID, commitment: bytes, recipient_id: str) -> KeySlot | None:
+        key = _key(session_id, commitment, recipient_id)
+        try:
+            data = bytes(self._store.get(key, _LARGEST_SLOT))
+        except ObjectMissing:
+            return None
+        document = _SlotDocument.decode(data, DamageCode.DECRYPT_FAILED, key)
+        if (document.session_id, document.recipient_id) != (session_id, recipient_id):
+            raise DamageError(DamageCode.DECRYPT_FAILED, key, "it is the slot of another session or recipient")
+        return KeySlot(document.recipient_id, document.wrapped)
 
     @override
     def delete(self, session_id: UUID) -> None:
         for key in self._store.list(_prefix(session_id)):
             self._store.delete(key)
 
-    def _read(self, key: str) -> KeySlot | None:
-        try:
-            data = bytes(self._store.get(key, _LARGEST_SLOT))
-        except ObjectMissing:
-            return None
-        document = _SlotDocument.decode(data, DamageCode.DECRYPT_FAILED, key)
-        return KeySlot(document.recipient_id, document.wrapped)
-
 
 def _prefix(session_id: UUID) -> str:
     return f"keyslots/{session_id}/"
 
 
-def _name(commitment: bytes) -> str:
-    return commitment.hex()[:32]
+def _key(session_id: UUID, commitment: bytes, recipient_id: str) -> str:
+    return f"{_prefix(session_id)}{commitment.hex()[:32]}.{recipient_id}.json"

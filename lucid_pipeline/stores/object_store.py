@@ -14,8 +14,6 @@ from typing_extensions import override
 from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStore
 from lucid_pipeline.errors import TransientError, UsageError
 
-_LIST_BATCH = 1000
-
 
 class BucketStore(ObjectStore):
     """Objects in an S3-compatible bucket, below a prefix. An object is durable as soon as it is stored."""
@@ -39,11 +37,15 @@ class BucketStore(ObjectStore):
 
     @override
     def list(self, prefix: str) -> Iterator[str]:
-        keys: list[str] = []
         with self._failures(prefix):
-            for batch in obstore.list(self._store, prefix.rstrip("/"), chunk_size=_LIST_BATCH):
-                keys += (entry["path"] for entry in batch)
-        return iter(sorted(keys))
+            found = obstore.list_with_delimiter(self._store, prefix.rstrip("/"))
+        return iter(sorted(entry["path"] for entry in found["objects"]))
+
+    @override
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        with self._failures(prefix):
+            found = obstore.list_with_delimiter(self._store, prefix.rstrip("/"))
+        return iter(sorted(f"{folder}/" for folder in found["common_prefixes"]))
 
     @override
     def delete(self, key: str) -> None:

@@ -1,0 +1,99 @@
+"""What the settings name, opened: stores, catalog and keys. Nothing is opened before it is asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lucid_pipeline.archive.keyring import load_keys, save_keys
+from lucid_pipeline.archive.keys import Identity, Recipient
+from lucid_pipeline.archive.ports import ObjectStore
+from lucid_pipeline.archive.reader import Keys
+from lucid_pipeline.archive.signing import PublicKey, SigningKey
+from lucid_pipeline.archive.writer import Encryption
+from lucid_pipeline.errors import UsageError
+from lucid_pipeline.settings import Settings
+from lucid_pipeline.stores.catalog import Catalog
+from lucid_pipeline.stores.catalog_url import catalog_exists, open_catalog
+from lucid_pipeline.stores.keystore import Keystore
+from lucid_pipeline.stores.object_store import open_object_store
+
+
+class Home:
+    """Access to everything below `LUCID_HOME`, or wherever the settings put it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @contextmanager
+    def catalog(self) -> Iterator[Catalog]:
+        """The catalog, closed afterwards."""
+        catalog = open_catalog(self.settings.catalog_url)
+        try:
+            yield catalog
+        finally:
+            catalog.close()
+
+    def has_catalog(self) -> bool:
+        """Whether there is a catalog already; verifying and exporting need none."""
+        return catalog_exists(self.settings.catalog_url)
+
+    def archive(self) -> ObjectStore:
+        """The archive."""
+        return open_object_store(self.settings.archive_url)
+
+    def keystore(self) -> Keystore:
+        """The keystore."""
+        return Keystore(open_object_store(self.settings.keystore_url))
+
+    def encryption(self) -> Encryption:
+        """How sessions are encrypted here, and for whom."""
+        recipients = load_keys(self.settings.recipients_file, Recipient)
+        settings = self.settings
+        return Encryption(recipients, settings.suite.suite, settings.codec.codec, settings.workers)
+
+    def keys(self) -> Keys:
+        """What decrypts: the identities at hand, and the keystore."""
+        return Keys(load_keys(self.settings.identity_file, Identity, private=True), self.keystore())
+
+    def signing_key(self) -> SigningKey:
+        """The key that signs manifests; the first in its file."""
+        return load_keys(self.settings.signing_key_file, SigningKey, private=True)[0]
+
+    def trusted_keys(self) -> list[PublicKey]:
+        """The keys whose signatures count."""
+        return load_keys(self.settings.trusted_keys_file, PublicKey)
+
+    def create(self) -> list[Path]:
+        """Make the folders and the keys that are missing; returns the key files that are new.
+
+        Safe to repeat, and for several processes at once: a key that is there is never replaced. Where there are
+        recipients, but no identity, none is made: this host may write and not read.
+        """
+        settings = self.settings
+        for folder in (settings.home, settings.landing_dir):
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise UsageError(f"cannot make the folder {folder}: {error.strerror}", "see LUCID_HOME") from error
+        return [*self._create_encryption_keys(), *self._create_signing_keys()]
+
+    def _create_encryption_keys(self) -> Iterator[Path]:
+        private, public = self.settings.identity_file, self.settings.recipients_file
+        if public.exists() and not private.exists():
+            return
+        if save_keys(private, [Identity.generate()], private=True, comment="opens sessions; keep a copy elsewhere"):
+            yield private
+        identities = load_keys(private, Identity, private=True)
+        recipients = [identity.recipient for identity in identities]
+        if save_keys(public, recipients, private=False, comment="sessions are encrypted for these; not secret"):
+            yield public
+
+    def _create_signing_keys(self) -> Iterator[Path]:
+        private, public = self.settings.signing_key_file, self.settings.trusted_keys_file
+        if public.exists() and not private.exists():
+            return
+        if save_keys(private, [SigningKey.generate()], private=True, comment="signs manifests; never leaves this host"):
+            yield private
+        keys = [key.public for key in load_keys(private, SigningKey, private=True)]
+        if save_keys(public, keys, private=False, comment="manifests signed by these are trusted; publish them"):
+            yield public

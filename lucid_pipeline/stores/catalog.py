@@ -1,0 +1,221 @@
+"""The catalog port: the index by which sessions are found, and where a session stands in the lineage.
+
+The catalog is a cache of what manifests say, plus two things that exist nowhere else until a session is sealed: where
+its recording lies, and what one stage hands to the next. Losing it loses no sealed session.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from lucid_pipeline.archive.manifest import SignedManifest
+from lucid_pipeline.archive.sealed import SessionMetadata
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class State(StrEnum):
+    """How far a session has come: the last stage that is done, or why there is no next one."""
+
+    REGISTERED = "registered"
+    RECORDED = "recorded"
+    CHUNKED = "chunked"
+    ENCRYPTED = "encrypted"
+    HASHED = "hashed"
+    SEALED = "sealed"
+
+
+class Stage(StrEnum):
+    """What one stage hands to the next, as a document of bytes that only those two understand."""
+
+    RECORDING = "recording"
+    CHUNKS = "chunks"
+    ENCRYPTED_CHUNKS = "encrypted_chunks"
+    MERKLE_TREE = "merkle_tree"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a recording lies, and what tells this state of the file from any other.
+
+    `fingerprint` is unique in a catalog: registering it again yields the session that has it, even when the recording
+    has been removed. `release` says that the file is to be removed once its session is sealed and verified.
+    """
+
+    path: Path
+    fingerprint: str
+    release: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What the newest manifest of a session says. Sizes in bytes; digests are 32 bytes."""
+
+    sequence: int
+    envelope_sha256: bytes
+    key_id: str
+    root: bytes
+    suite: str
+    media_type: str
+    chunk_count: int
+    stored_bytes: int
+    sealed_at: str
+
+    @classmethod
+    def of(cls, signed: SignedManifest) -> "Seal":
+        """The seal that a verified manifest is."""
+        manifest, stream = signed.manifest, signed.manifest.recording
+        return cls(
+            sequence=manifest.sequence,
+            envelope_sha256=signed.envelope_sha256,
+            key_id=signed.key_id,
+            root=stream.tree.root,
+            suite=manifest.suite,
+            media_type=stream.media_type,
+            chunk_count=stream.chunk_count,
+            stored_bytes=stream.stored_bytes,
+            sealed_at=manifest.created_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a session stopped: at which stage, with which one line, and whether trying again can help."""
+
+    stage: str
+    reason: str
+    permanent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """All that the catalog knows of one session.
+
+    `length` is the recording's in bytes and `duration_ms` a cast's; both are None until they are known, and where a
+    rebuilt catalog could not unseal them. Times are RFC 3339 in UTC.
+    """
+
+    session_id: UUID
+    state: State
+    registered_at: str
+    metadata: SessionMetadata = field(default_factory=SessionMetadata)
+    name: str | None = None
+    source: Source | None = None
+    length: int | None = None
+    duration_ms: int | None = None
+    seal: Seal | None = None
+    failure: Failure | None = None
+    verified_at: str | None = None
+    damages: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """Which sessions to find: all conditions must hold, None and empty ones always do.
+
+    `since` and `until` know their time zone, and bound `started_us` (inclusive, and exclusive). `failed` chooses
+    sessions with or without a failure. `tags` must all be there with these values.
+    """
+
+    user: str | None = None
+    host: str | None = None
+    state: State | None = None
+    failed: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    limit: int | None = None
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds from 1970 to a moment that knows its time zone."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def started_us(metadata: SessionMetadata, registered_at: str) -> int | None:
+    """When a session started, or was registered where that is not known; in microseconds from 1970, rounded down.
+
+    A text that is no RFC 3339 time, for lack of a time zone among other things, says nothing.
+    """
+    for text in (metadata.started_at, registered_at):
+        try:
+            moment = datetime.fromisoformat((text or "").upper())
+        except ValueError:
+            continue
+        if moment.tzinfo:
+            return microseconds(moment)
+    return None
+
+
+class Catalog(Protocol):
+    r"""The index of sessions. Any number of threads and processes may use one catalog at once.
+
+    Text that Unicode cannot hold, such as a file name of loose bytes, is kept in escaped form (`\udcff`).
+
+    All calls raise `TransientError` where the database is busy for too long, full or does not answer, and
+    `PermanentError` where it is damaged or a number has more than 64 bits.
+    """
+
+    def register(self, session_id: UUID, source: Source, name: str, metadata: SessionMetadata) -> SessionRecord:
+        """Add a session for a recording, or return the one that its fingerprint already has, unchanged.
+
+        An existing session that was not to be released, and now is, is changed in this alone. Raises `UsageError` if
+        the session's id is taken by another recording.
+        """
+
+    def get(self, session_id: UUID) -> SessionRecord:
+        """Raises `SessionNotFound`."""
+
+    def find(self, wanted: SessionFilter) -> list[SessionRecord]:
+        """The sessions that fit, newest id first."""
+
+    def hand_over(self, session_id: UUID, stage: Stage, document: bytes, state: State) -> None:
+        """Record that a stage is done: its document for the next one, and the state reached. Clears a failure.
+
+        A sealed session stays sealed. Raises `SessionNotFound`.
+        """
+
+    def handed_over(self, session_id: UUID, stage: Stage) -> bytes | None:
+        """The newest document of a stage, or None if that stage has not been done, or the session is sealed."""
+
+    def describe(
+        self, session_id: UUID, length: int, duration_ms: int | None = None, started_at: str | None = None
+    ) -> None:
+        """Record what a recording says: its length (bytes), duration (ms) and start, unless a start is known already.
+
+        Raises `SessionNotFound`.
+        """
+
+    def record_seal(self, session_id: UUID, seal: Seal) -> None:
+        """Record a manifest, unless a newer one is known already; drop what stages handed over, and any failure.
+
+        What was found by verifying an older one says nothing of this one, and is dropped as well.
+
+        Raises `SessionNotFound`.
+        """
+
+    def record_failure(self, session_id: UUID, failure: Failure) -> None:
+        """Record why a session stopped; a sealed session is left as it is. Raises `SessionNotFound`."""
+
+    def record_verification(self, session_id: UUID, damages: Sequence[str], verified_at: str) -> None:
+        """Record the outcome of a verification: the damages found, none if intact. Raises `SessionNotFound`."""
+
+    def release_source(self, session_id: UUID) -> None:
+        """Record that the recording has been removed: the session has no source from now on, but its fingerprint stays.
+
+        Raises `SessionNotFound`.
+        """
+
+    def restore(self, record: SessionRecord) -> None:
+        """Put a record in whole, as a rebuild from the archive does.
+
+        A session that is there keeps its source; one whose manifest is newer than the record's is left as it is, so
+        that an archive that was turned back cannot turn back what is known of it.
+        """
+
+    def close(self) -> None:
+        """Give up all connections."""
