@@ -1,0 +1,149 @@
+"""`lucid archive`: recordings through the lineage, in this process."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.table import Table
+
+from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.cli.arguments import parse_pairs
+from lucid_pipeline.cli.describe import session_document
+from lucid_pipeline.cli.output import Json, Output, size, table
+from lucid_pipeline.cli.recordings import Found, find_recordings
+from lucid_pipeline.errors import LucidError, UsageError
+from lucid_pipeline.home import Home
+from lucid_pipeline.recorder.intake import register
+from lucid_pipeline.settings import load_settings
+from lucid_pipeline.stores.catalog import Catalog, SessionRecord, State
+
+if TYPE_CHECKING:
+    from lucid_pipeline.cli.lineage_run import LineageRunner
+
+_AT_ONCE = 200
+_TIMES = ("started_at", "ended_at")
+
+
+def archive(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Recordings, or folders of recordings.")],
+    meta: Annotated[
+        list[str] | None,
+        typer.Option(metavar="K=V", help="user, host, protocol, started_at or ended_at; any other key is a tag."),
+    ] = None,
+    move: Annotated[
+        bool, typer.Option("--move", help="Remove each file once its session is sealed, read back and verified.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Archive recordings: encrypt, store, prove. Files stay, unless --move. Exit status 1 if any failed."""
+    home, output = Home(load_settings()), Output(as_json)
+    metadata = session_metadata(parse_pairs(meta or [], "--meta"))
+    if move and home.settings.keep_landing:
+        raise UsageError("--move removes files, and LUCID_KEEP_LANDING forbids it", "leave one of them out")
+    found = find_recordings(paths)
+    if not found.files and not found.refused:
+        raise UsageError("there is no file to archive", "the folder is empty")
+    archived = archive_files(home, found, metadata, move=move, output=output)
+    output.result(_document(archived, found), Group(*_tables(archived, found)))
+    if found.refused:
+        raise typer.Exit(1)
+
+
+def archive_files(
+    home: Home, found: Found, metadata: SessionMetadata, *, move: bool, output: Output
+) -> dict[Path, SessionRecord]:
+    """Take every file through the lineage; returns the sealed sessions, and adds what failed to `found.refused`."""
+    from lucid_pipeline.cli.lineage_run import open_runner  # Dagster, which other commands need not wait for
+
+    archived: dict[Path, SessionRecord] = {}
+    total = sum(found.files.values())
+    with output.progress("archiving", total) as progress, open_runner(home, progress) as runner:
+        for batch in _batches(found.files):
+            registered = _register(batch, metadata, move, runner.catalog, found)
+            ended = runner.archive([record.session_id for record in registered.values()])
+            sealed = {}
+            for path, record in zip(registered, ended, strict=True):
+                if record.state is State.SEALED:
+                    sealed[path] = record
+                else:
+                    found.refused[path] = (
+                        record.failure.reason if record.failure else "its run failed, see Dagster's UI"
+                    )
+            archived |= sealed
+            if move and sealed:
+                _remove(sealed, runner, found)
+    return archived
+
+
+def _register(
+    batch: Iterable[Path], metadata: SessionMetadata, move: bool, catalog: Catalog, found: Found
+) -> dict[Path, SessionRecord]:
+    registered = {}
+    for path in batch:
+        try:
+            registered[path] = register(path, metadata, catalog, release=move)
+        except LucidError as error:
+            found.refused[path] = str(error)
+    return registered
+
+
+def _remove(sealed: dict[Path, SessionRecord], runner: "LineageRunner", found: Found) -> None:
+    kept = runner.remove_recordings([record.session_id for record in sealed.values()])
+    for path, record in sealed.items():
+        if reason := kept.get(record.session_id):
+            found.refused[path] = f"archived, but not removed: {reason}"
+
+
+def _document(archived: dict[Path, SessionRecord], found: Found) -> dict[str, Any]:
+    return {
+        "sessions": [{"path": str(path), **session_document(record)} for path, record in archived.items()],
+        "failed": [{"path": str(path), "reason": reason} for path, reason in found.refused.items()],
+    }
+
+
+def _tables(archived: dict[Path, SessionRecord], found: Found) -> list[Table]:
+    tables = []
+    if archived:
+        rows = [_row(path, record) for path, record in archived.items()]
+        tables.append(table("archived", ("recording", "session", "size", "stored", "ratio"), rows))
+    if found.refused:
+        failed = [(path, reason) for path, reason in found.refused.items()]
+        tables.append(table("failed", ("recording", "reason"), failed))
+    return tables
+
+
+def _row(path: Path, record: SessionRecord) -> tuple[object, ...]:
+    stored = record.seal.stored_bytes if record.seal else 0
+    ratio = f"{(record.length or 0) / stored:.2f}" if stored else ""
+    return path, record.session_id, size(record.length), size(stored), ratio
+
+
+def session_metadata(pairs: dict[str, str]) -> SessionMetadata:
+    """What `--meta` says of the sessions.
+
+    Raises:
+        UsageError: a time is not RFC 3339 with its zone.
+    """
+    for name in _TIMES:
+        if name in pairs and not _is_time(pairs[name]):
+            raise UsageError(f"--meta {name} takes a time such as 2026-01-31T12:00:00Z, not {pairs[name]!r}")
+    fields = {name: value for name, value in pairs.items() if name in SessionMetadata.model_fields and name != "tags"}
+    tags = {name: value for name, value in pairs.items() if name not in fields}
+    return SessionMetadata.model_validate({**fields, "tags": tags})
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _batches(paths: Iterable[Path]) -> Iterable[list[Path]]:
+    remaining = iter(paths)
+    while batch := list(islice(remaining, _AT_ONCE)):
+        yield batch

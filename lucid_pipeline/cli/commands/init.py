@@ -1,0 +1,31 @@
+"""`lucid init`: data home, keys, catalog."""
+
+from rich.console import Group
+
+from lucid_pipeline.cli.output import Json, Output, facts
+from lucid_pipeline.home import Home
+from lucid_pipeline.settings import load_settings
+
+
+def init(as_json: Json = False) -> None:
+    """Make the data home, the keys (0600) and the catalog. Safe to repeat: nothing is ever replaced."""
+    home, output = Home(load_settings()), Output(as_json)
+    created = [str(path) for path in home.create()]
+    with home.catalog():
+        settings = home.settings
+    places = {
+        "home": str(settings.home),
+        "landing": str(settings.landing_dir),
+        "archive": settings.archive_url,
+        "keystore": settings.keystore_url,
+        "catalog": settings.catalog_url,
+        "identity": str(settings.identity_file),
+        "signing key": str(settings.signing_key_file),
+    }
+    advice = (
+        "New keys were made. Without the identity nobody, not even you, can read what is archived: keep a copy of"
+        f" {settings.identity_file.parent} elsewhere."
+        if created
+        else "Everything was there already."
+    )
+    output.result({**places, "created": created}, Group(facts("Lucid home", places), advice))

@@ -1,0 +1,62 @@
+"""`lucid rebuild-catalog`: the catalog again, from the archive alone."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import typer
+
+from lucid_pipeline.archive.damage import DamageError
+from lucid_pipeline.archive.ports import ObjectStore
+from lucid_pipeline.archive.reader import Keys, SessionReader, archived_sessions, load_manifest
+from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.archive.signing import PublicKey
+from lucid_pipeline.cli.output import Json, Output, printable, table
+from lucid_pipeline.errors import LucidError, SessionNotFound
+from lucid_pipeline.home import Home
+from lucid_pipeline.settings import load_settings
+from lucid_pipeline.stores.catalog import Seal, SessionRecord, State
+
+
+def rebuild_catalog(as_json: Json = False) -> None:
+    """Make the catalog again from the archive alone. Names, users and hosts need the identity to be read."""
+    home, output = Home(load_settings()), Output(as_json)
+    store, trusted = home.archive(), home.trusted_keys()
+    keys = home.keys() if home.settings.identity_file.exists() else None
+    restored, unsealed = 0, 0
+    failures: dict[str, str] = {}
+    with home.catalog() as catalog:
+        for session_id in archived_sessions(store):
+            try:
+                catalog.restore(_read(session_id, store, trusted, keys))
+                restored += 1
+            except SessionNotFound:
+                unsealed += 1
+            except LucidError as error:
+                failures[str(session_id)] = error.message
+    rows = [(session_id, printable(reason)) for session_id, reason in failures.items()]
+    summary = f"{restored} sessions restored, {len(failures)} damaged, {unsealed} never sealed"
+    output.result(
+        {"restored": restored, "never_sealed": unsealed, "damaged": failures},
+        *([table("damaged", ("session", "reason"), rows)] if rows else []),
+        summary,
+    )
+    if failures:
+        raise typer.Exit(1)
+
+
+def _read(session_id: UUID, store: ObjectStore, trusted: list[PublicKey], keys: Keys | None) -> SessionRecord:
+    signed = load_manifest(session_id, store, trusted)
+    record = SessionRecord(session_id, State.SEALED, signed.manifest.created_at, seal=Seal.of(signed))
+    if keys is None:
+        return record
+    try:
+        recording = SessionReader.open(signed.manifest, store, keys).metadata.recording
+    except DamageError as error:
+        return replace(record, damages=[error.damage.code])
+    return replace(
+        record,
+        metadata=SessionMetadata.model_validate(recording.model_dump(include=set(SessionMetadata.model_fields))),
+        name=recording.name,
+        length=recording.length,
+        duration_ms=recording.duration_ms,
+    )

@@ -1,0 +1,149 @@
+"""Sessions, seals and reports as JSON documents and as tables."""
+
+from typing import Any
+
+from rich.table import Table
+
+from lucid_pipeline.archive.verify import VerificationReport
+from lucid_pipeline.cli.output import facts, size, table
+from lucid_pipeline.stores.catalog import Seal, SessionRecord
+
+_MINUTES = len("2026-01-31T12:00")
+
+
+def session_document(record: SessionRecord) -> dict[str, Any]:
+    """All that the catalog knows of a session, for machines. Sizes in bytes, digests in hex."""
+    return {
+        "session_id": str(record.session_id),
+        "state": record.state,
+        "registered_at": record.registered_at,
+        "name": record.name,
+        **record.metadata.model_dump(mode="json"),
+        "length": record.length,
+        "duration_ms": record.duration_ms,
+        "seal": _seal_document(record.seal) if record.seal else None,
+        "failure": _failure_document(record),
+        "verified_at": record.verified_at,
+        "damages": list(record.damages),
+    }
+
+
+def session_table(records: list[SessionRecord]) -> Table:
+    """A line for each session."""
+    columns = ("session", "state", "user", "host", "started", "size", "name")
+    return table(None, columns, [_session_row(record) for record in records])
+
+
+def session_facts(record: SessionRecord) -> Table:
+    """Everything about one session."""
+    seal, metadata = record.seal, record.metadata
+    return facts(
+        f"session {record.session_id}",
+        {
+            "state": _state(record),
+            "failure": record.failure.reason if record.failure else None,
+            "damage": "\n".join(record.damages),
+            "name": record.name,
+            "user": metadata.user,
+            "host": metadata.host,
+            "protocol": metadata.protocol,
+            "started": metadata.started_at,
+            "ended": metadata.ended_at,
+            "tags": ", ".join(f"{key}={value}" for key, value in metadata.tags.items()),
+            "duration": duration(record.duration_ms),
+            "size": size(record.length),
+            **(_seal_facts(seal) if seal else {}),
+            "verified": record.verified_at,
+        },
+    )
+
+
+def report_document(report: VerificationReport) -> dict[str, Any]:
+    """The outcome of a verification, for machines."""
+    signed = report.signed
+    return {
+        "session_id": str(report.session_id),
+        "intact": report.intact,
+        "deep": report.deep,
+        "sequence": signed.manifest.sequence if signed else None,
+        "signed_by": signed.key_id if signed else None,
+        "root": signed.manifest.recording.tree.root.hex() if signed else None,
+        "chunks_checked": report.chunks_checked,
+        "bytes_checked": report.bytes_checked,
+        "damages": [{"code": damage.code, "where": damage.where, "detail": damage.detail} for damage in report.damages],
+    }
+
+
+def report_table(reports: list[VerificationReport]) -> Table:
+    """A line for each verified session, and one for each damage."""
+    made = table(None, ("session", "result", "chunks", "stored", "signed by"), [])
+    for report in reports:
+        signed = report.signed.key_id if report.signed else ""
+        result = "[green]intact[/]" if report.intact else "[red]DAMAGED[/]"
+        checked = (str(report.chunks_checked), size(report.bytes_checked), signed)
+        made.add_row(str(report.session_id), result, *checked)
+    return made
+
+
+def damage_table(reports: list[VerificationReport]) -> Table:
+    """A line for each damage found."""
+    rows = [(damage.code, damage.where, damage.detail) for report in reports for damage in report.damages]
+    return table("damage", ("code", "where", "what"), rows)
+
+
+def duration(milliseconds: int | None) -> str | None:
+    """A duration for people."""
+    if milliseconds is None:
+        return None
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"
+
+
+def _session_row(record: SessionRecord) -> tuple[object, ...]:
+    metadata = record.metadata
+    return (
+        record.session_id,
+        _state(record),
+        metadata.user,
+        metadata.host,
+        (metadata.started_at or record.registered_at)[:_MINUTES],
+        size(record.length),
+        record.name,
+    )
+
+
+def _state(record: SessionRecord) -> str:
+    if record.damages:
+        return "damaged"
+    return f"failed at {record.failure.stage}" if record.failure else record.state.value
+
+
+def _seal_document(seal: Seal) -> dict[str, Any]:
+    return {
+        "sequence": seal.sequence,
+        "envelope_sha256": seal.envelope_sha256.hex(),
+        "signed_by": seal.key_id,
+        "root": seal.root.hex(),
+        "suite": seal.suite,
+        "media_type": seal.media_type,
+        "chunk_count": seal.chunk_count,
+        "stored_bytes": seal.stored_bytes,
+        "sealed_at": seal.sealed_at,
+    }
+
+
+def _seal_facts(seal: Seal) -> dict[str, object]:
+    return {
+        "media type": seal.media_type,
+        "stored": f"{size(seal.stored_bytes)} in {seal.chunk_count} chunks, {seal.suite}",
+        "Merkle root": seal.root.hex(),
+        "manifest": f"number {seal.sequence}, signed by {seal.key_id}, {seal.sealed_at}",
+    }
+
+
+def _failure_document(record: SessionRecord) -> dict[str, Any] | None:
+    failure = record.failure
+    if failure is None:
+        return None
+    return {"stage": failure.stage, "reason": failure.reason, "permanent": failure.permanent}

@@ -1,0 +1,166 @@
+"""Running the lineage in this process: the real assets of all three code locations, on the shared Dagster instance."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    Definitions,
+    InitLoggerContext,
+    RunConfig,
+    in_process_executor,
+    logger,
+)
+from dagster._core.storage.partition_status_cache import AssetPartitionStatus
+
+from lucid_pipeline.archive.ports import Progress
+from lucid_pipeline.cli.instance import PROCESS_TAG, open_instance, registered_process
+from lucid_pipeline.home import Home
+from lucid_pipeline.lineage.partitions import PARTITIONS, SESSIONS, contiguous_ranges
+from lucid_pipeline.lineage.stages import LINEAGE
+from lucid_pipeline.processor.definitions import ASSETS as PROCESSOR_ASSETS
+from lucid_pipeline.recorder.clean_up import REMOVE_RECORDINGS, RemoveRecordings, clean_up
+from lucid_pipeline.recorder.definitions import ASSETS as RECORDER_ASSETS
+from lucid_pipeline.resources.opened import Resources
+from lucid_pipeline.storage.definitions import ASSETS as STORAGE_ASSETS
+from lucid_pipeline.stores.catalog import Catalog, SessionRecord, State
+
+LONGEST_RANGE = 50
+
+_INSTANCE = "dagster"
+
+_NO_CONSOLE: dict[str, object] = {"console": {}}
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+_STAGES_DONE = {
+    State.REGISTERED: 0,
+    State.RECORDED: 1,
+    State.CHUNKED: 2,
+    State.ENCRYPTED: 3,
+    State.HASHED: 4,
+    State.SEALED: 5,
+}
+
+
+class LineageRunner:
+    """Takes sessions through the lineage in runs of this process, until each is sealed or has failed."""
+
+    def __init__(self, instance: DagsterInstance, process: str, catalog: Catalog, resources: Resources) -> None:
+        self._instance = instance
+        self._tags = {PROCESS_TAG: process}
+        self.catalog = catalog
+        self._definitions = Definitions(
+            assets=[*RECORDER_ASSETS, *PROCESSOR_ASSETS, *STORAGE_ASSETS],
+            jobs=[clean_up],
+            resources=resources,
+            executor=in_process_executor,
+            loggers={"console": _silent},
+        )
+        self._lineage = self._definitions.resolve_implicit_global_asset_job_def()
+
+    def archive(self, session_ids: Sequence[UUID]) -> list[SessionRecord]:
+        """Run the stages that are missing, and return what the catalog then says of each session.
+
+        Sessions that stand at the same stage share runs of a partition range. Where one fails, Dagster ends its run
+        after that stage, and the others go on in a run of their own.
+        """
+        keys = [str(session_id) for session_id in session_ids]
+        self._add_partitions(keys)
+        waiting = [self.catalog.get(session_id) for session_id in session_ids]
+        while waiting := [record for record in waiting if record.state is not State.SEALED]:
+            for stage in sorted({_STAGES_DONE[record.state] for record in waiting}):
+                wanted = [str(record.session_id) for record in waiting if _STAGES_DONE[record.state] == stage]
+                for batch in contiguous_ranges(self._partitions(), wanted, LONGEST_RANGE):
+                    self._run(batch, LINEAGE[stage:])
+            waiting = self._advanced(waiting)
+        return [self.catalog.get(session_id) for session_id in session_ids]
+
+    def remove_recordings(self, session_ids: Sequence[UUID]) -> Mapping[UUID, str]:
+        """Run the clean-up job for sessions whose recordings are to be removed; returns why some stay."""
+        config = RemoveRecordings(session_ids=[str(session_id) for session_id in session_ids])
+        result = self._definitions.resolve_job_def(clean_up.name).execute_in_process(
+            instance=self._instance,
+            run_config=RunConfig(ops={REMOVE_RECORDINGS: config}, loggers=_NO_CONSOLE),
+            tags=self._tags,
+            raise_on_error=False,
+        )
+        if result.success:
+            return {}
+        failures = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
+        reasons = {key: value.value for failure in failures if failure for key, value in failure.metadata.items()}
+        return {session_id: str(reasons.get(str(session_id), "the clean-up run failed")) for session_id in session_ids}
+
+    def _advanced(self, before: Sequence[SessionRecord]) -> list[SessionRecord]:
+        """The sessions that came further than they were and have not failed: another run may take them on."""
+        after = [self.catalog.get(record.session_id) for record in before]
+        moved = [
+            new for old, new in zip(before, after, strict=True) if _STAGES_DONE[new.state] > _STAGES_DONE[old.state]
+        ]
+        return [record for record in moved if record.failure is None]
+
+    def _run(self, batch: Sequence[str], stages: Sequence[str]) -> None:
+        alone = len(batch) == 1
+        ends = {} if alone else {_RANGE_START: batch[0], _RANGE_END: batch[-1]}
+        self._lineage.execute_in_process(
+            instance=self._instance,
+            run_config={"loggers": _NO_CONSOLE},
+            asset_selection=[AssetKey(stage) for stage in stages],
+            tags={**self._tags, **ends},
+            raise_on_error=False,
+            partition_key=batch[0] if alone else None,
+        )
+
+    def _partitions(self) -> Sequence[str]:
+        return self._instance.get_dynamic_partitions(PARTITIONS)
+
+    def _add_partitions(self, keys: Sequence[str]) -> None:
+        known = set(self._partitions())
+        self._instance.add_dynamic_partitions(PARTITIONS, [key for key in keys if key not in known])
+
+
+@logger
+def _silent(_context: InitLoggerContext) -> logging.Logger:
+    """Nothing on the terminal, which belongs to the progress bar; Dagster's event log has it all."""
+    silent = logging.getLogger("lucid.silent")
+    silent.disabled = True
+    return silent
+
+
+@contextmanager
+def open_runner(home: Home, progress: Progress) -> Iterator[LineageRunner]:
+    """A runner with everything that the three locations need, opened now, so that a missing key is told at once.
+
+    Args:
+        home: where everything is.
+        progress: told of every number of raw bytes that has been encrypted.
+    """
+    folder = home.settings.home / _INSTANCE
+    with home.catalog() as catalog, open_instance(folder) as instance:
+        resources = {
+            "catalog": catalog,
+            "archive": home.archive(),
+            "keystore": home.keystore(),
+            "encryption": home.encryption(),
+            "signing_key": home.signing_key(),
+            "trusted_keys": home.trusted_keys(),
+            "keys": home.keys() if home.settings.identity_file.exists() else None,
+            "settings": home.settings,
+            "progress": progress,
+        }
+        with registered_process(instance, folder) as process:
+            yield LineageRunner(instance, process, catalog, resources)
+
+
+def materialized(home: Home, session_ids: Sequence[UUID]) -> Mapping[str, int]:
+    """For each stage of the lineage, how many of these sessions Dagster has as materialized."""
+    keys = [str(session_id) for session_id in session_ids]
+    with open_instance(home.settings.home / _INSTANCE) as instance:
+        return {stage: _count(instance, AssetKey(stage), keys) for stage in LINEAGE}
+
+
+def _count(instance: DagsterInstance, asset: AssetKey, keys: Sequence[str]) -> int:
+    statuses = instance.get_status_by_partition(asset, keys, SESSIONS) or {}
+    return sum(status is AssetPartitionStatus.MATERIALIZED for status in statuses.values())

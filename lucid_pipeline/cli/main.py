@@ -1,0 +1,97 @@
+"""The entry point of `lucid`: its commands, and how they end.
+
+Exit status 0 is good, 1 says that damage or a failure was found, 2 that the command was used wrongly.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from lucid_pipeline import __version__
+from lucid_pipeline.cli.commands.archive import archive
+from lucid_pipeline.cli.commands.demo import demo
+from lucid_pipeline.cli.commands.export import export
+from lucid_pipeline.cli.commands.init import init
+from lucid_pipeline.cli.commands.rebuild_catalog import rebuild_catalog
+from lucid_pipeline.cli.commands.sessions import list_sessions, show
+from lucid_pipeline.cli.commands.verify import verify
+from lucid_pipeline.cli.output import printable
+from lucid_pipeline.errors import LucidError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Recordings of sessions: confidential, provably unaltered, findable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they would print local variables, and those can be keys
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(f"lucid {__version__}")
+        raise typer.Exit
+
+
+def _reporting(command: Callable[P, R]) -> Callable[P, R]:
+    """The command, with every error told in one line."""
+
+    @functools.wraps(command)
+    def reporting(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except LucidError as error:
+            _tell(f"error: {error}")
+            raise typer.Exit(error.exit_status) from None
+        except KeyboardInterrupt:
+            _tell("interrupted; the same command goes on where this one stopped")
+            raise typer.Exit(_INTERRUPTED) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - a traceback could show a secret
+            _tell(f"error: unexpected {type(error).__name__} at {_place(error)} (a fault in Lucid, please report it)")
+            raise typer.Exit(1) from None
+
+    return reporting
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(printable(line) + "\n")
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "an unknown place"
+
+
+for _name, _command in (
+    ("init", init),
+    ("demo", demo),
+    ("archive", archive),
+    ("list", list_sessions),
+    ("show", show),
+    ("verify", verify),
+    ("export", export),
+    ("rebuild-catalog", rebuild_catalog),
+):
+    app.command(_name)(_reporting(_command))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

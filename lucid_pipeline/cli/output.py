@@ -1,0 +1,119 @@
+"""What a person or a machine gets to see: tables and progress bars, or one JSON document on standard output."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Column, Table
+
+from lucid_pipeline.archive.ports import Progress as OnBytes
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+
+_KIB = 1024
+_WIDE = 140  # columns, where no terminal says how many it has
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a command writes: results to standard output, all else to standard error."""
+
+    as_json: bool
+
+    @property
+    def _people(self) -> Console:
+        stream = sys.stderr if self.as_json else sys.stdout
+        width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDE
+        return Console(file=stream, highlight=False, width=width)
+
+    def result(self, document: object, *tables: object) -> None:
+        """The outcome of a command: `document` for machines, `tables` for people."""
+        if self.as_json:
+            json.dump(document, sys.stdout, indent=2)
+            sys.stdout.write("\n")
+        else:
+            for table in tables:
+                self._people.print(table)
+
+    def say(self, text: str) -> None:
+        """A line for people only."""
+        if not self.as_json:
+            self._people.print(text)
+
+    @contextmanager
+    def progress(self, description: str, total: int | None) -> Iterator[OnBytes]:
+        """A progress bar over `total` bytes, where that is known; what is yielded takes each number of bytes done."""
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=self.as_json or not sys.stderr.isatty(),
+        )
+        with bar:
+            task = bar.add_task(escape(description), total=total)
+            yield lambda count: bar.advance(task, count)
+
+
+def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """A table; cells are taken as they are, control characters made visible. Ids stay in one piece, to be copied."""
+    made = Table(
+        *(Column(name, overflow="fold", no_wrap=name == "session") for name in columns),
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for row in rows:
+        made.add_row(*(cell(value) for value in row))
+    return made
+
+
+def facts(title: str, values: Mapping[str, object]) -> Table:
+    """A two-column table of what is known; what is not known is left out."""
+    made = Table(Column(), Column(overflow="fold"), title=title, title_justify="left", show_header=False)
+    for name, value in values.items():
+        if value is not None and value != "":
+            made.add_row(name, cell(value))
+    return made
+
+
+def cell(value: object) -> str:
+    """A value as text for a table, where it can neither style nor disturb a terminal."""
+    return escape(printable("" if value is None else str(value)))
+
+
+def printable(text: str) -> str:
+    """Text in which control characters, such as a terminal's escape sequences, are made visible."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def size(count: int | None) -> str:
+    """Bytes for people."""
+    if count is None:
+        return ""
+    amount, units = float(count), ("B", "KiB", "MiB", "GiB", "TiB")
+    for unit in units:
+        if amount < _KIB or unit == units[-1]:
+            return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= _KIB
+    return ""

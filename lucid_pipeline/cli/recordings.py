@@ -1,0 +1,64 @@
+"""Which recordings the paths on a command line mean."""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(slots=True)
+class Found:
+    """The files that paths mean, with their sizes in bytes, and what cannot be archived, with the reason."""
+
+    files: dict[Path, int] = field(default_factory=dict)
+    refused: dict[Path, str] = field(default_factory=dict)
+
+
+def find_recordings(paths: Iterable[Path]) -> Found:
+    """All files that are named, and all files in folders that are named, at any depth, in the order of their names.
+
+    Links and special files inside folders are refused, not followed: a folder says nothing of where they lead.
+    """
+    found = Found()
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError as error:
+            found.refused[path] = f"cannot find {path}: {error.strerror} (is the path right?)"
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            _add_folder(path, found)
+        else:
+            _add_file(path, status, found)
+    return found
+
+
+def _add_folder(folder: Path, found: Found) -> None:
+    def refuse(error: OSError) -> None:
+        path = Path(os.fsdecode(error.filename))
+        found.refused[path] = f"cannot read the folder {path}: {error.strerror} (may this user read it?)"
+
+    for parent, _, names in _walk(folder, refuse):
+        for name in names:
+            path = Path(parent, name)
+            try:
+                _add_file(path, path.lstat(), found)
+            except OSError as error:
+                found.refused[path] = f"cannot find {path}: {error.strerror}"
+
+
+def _walk(folder: Path, refuse: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders.sort()
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        yield parent, folders, sorted([*names, *links])
+
+
+def _add_file(path: Path, status: os.stat_result, found: Found) -> None:
+    if stat.S_ISREG(status.st_mode):
+        found.files[path] = status.st_size
+    elif stat.S_ISLNK(status.st_mode):
+        found.refused[path] = f"{path} is a link (name what it leads to instead)"
+    else:
+        found.refused[path] = f"{path} is not a regular file (only files can be archived)"

@@ -1,0 +1,17 @@
+"""Definitions of the code location `chunk-processor`."""
+
+from dagster import Definitions, in_process_executor
+
+from lucid_pipeline.home import Home
+from lucid_pipeline.lineage.stages import RECORDING, upstream
+from lucid_pipeline.processor.assets import chunks, encrypted_chunks
+from lucid_pipeline.resources.opened import processor_resources
+from lucid_pipeline.settings import load_settings
+
+ASSETS = [chunks, encrypted_chunks]
+
+defs = Definitions(
+    assets=[upstream(RECORDING), *ASSETS],
+    resources=processor_resources(Home(load_settings())),
+    executor=in_process_executor,
+)

@@ -1,0 +1,28 @@
+"""The asset `recording`: a session's recording lies where it was registered, and can be read."""
+
+from uuid import UUID
+
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam, asset
+
+from lucid_pipeline.archive import media
+from lucid_pipeline.archive.recording import open_recording
+from lucid_pipeline.lineage.batch import Metadata, materialize_sessions
+from lucid_pipeline.lineage.handover import source_of
+from lucid_pipeline.lineage.partitions import SESSIONS
+from lucid_pipeline.lineage.stages import GROUP, RECORDING
+from lucid_pipeline.stores.catalog import Catalog, Stage, State
+
+
+@asset(name=RECORDING, partitions_def=SESSIONS, group_name=GROUP, kinds={"file"})
+def recording(context: AssetExecutionContext, catalog: ResourceParam[Catalog]) -> MaterializeResult[None]:
+    """The finished recording of a session, in plaintext, where it was captured. Nothing is copied."""
+
+    def work(session_id: UUID) -> Metadata:
+        source = source_of(catalog, session_id)
+        with open_recording(source.path) as file:
+            media_type = media.sniff(file.read(0, media.SNIFF_BYTES))
+            catalog.describe(session_id, len(file))
+            catalog.hand_over(session_id, Stage.RECORDING, file.identity.encode(), State.RECORDED)
+            return {"size_bytes": MetadataValue.int(len(file)), "media_type": MetadataValue.text(media_type)}
+
+    return materialize_sessions(context, catalog, work)

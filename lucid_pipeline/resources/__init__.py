@@ -1,0 +1,1 @@
+"""Settings turned into Dagster resources: for each code location the tools that it may have, and no others."""

@@ -1,0 +1,17 @@
+"""Definitions of the code location `session-storage`."""
+
+from dagster import Definitions, in_process_executor
+
+from lucid_pipeline.home import Home
+from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, upstream
+from lucid_pipeline.resources.opened import storage_resources
+from lucid_pipeline.settings import load_settings
+from lucid_pipeline.storage.assets import manifest, merkle_tree
+
+ASSETS = [merkle_tree, manifest]
+
+defs = Definitions(
+    assets=[upstream(ENCRYPTED_CHUNKS), *ASSETS],
+    resources=storage_resources(Home(load_settings())),
+    executor=in_process_executor,
+)
