@@ -24,6 +24,11 @@ class Home:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
+    @property
+    def dagster_folder(self) -> Path:
+        """Dagster's home: its runs, events and settings."""
+        return self.settings.home / "dagster"
+
     @contextmanager
     def catalog(self) -> Iterator[Catalog]:
         """The catalog, closed afterwards."""

@@ -76,6 +76,12 @@ def _check_timestamp(text: str) -> str:
     return text
 
 
+def _check_suite(name: str) -> str:
+    if name not in _SUITES:
+        raise ValueError("not a suite of this version")
+    return name
+
+
 class Manifest(Document):
     """Everything that is signed of one session."""
 
@@ -86,7 +92,7 @@ class Manifest(Document):
     sequence: Annotated[int, Field(ge=1, lt=2**31)]
     previous: Digest | None
     created_at: Annotated[str, AfterValidator(_check_timestamp)]
-    suite: str
+    suite: Annotated[str, AfterValidator(_check_suite)]
     kdf: Literal["HKDF-Expand-SHA512"] = KDF
     dek_commitment: Digest
     streams: Annotated[list[Stream], Field(min_length=1, max_length=1)]

@@ -30,8 +30,6 @@ from lucid_pipeline.stores.catalog import Catalog, SessionRecord, State
 
 LONGEST_RANGE = 50
 
-_INSTANCE = "dagster"
-
 _NO_CONSOLE: dict[str, object] = {"console": {}}
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
@@ -137,8 +135,7 @@ def open_runner(home: Home, progress: Progress) -> Iterator[LineageRunner]:
         home: where everything is.
         progress: told of every number of raw bytes that has been encrypted.
     """
-    folder = home.settings.home / _INSTANCE
-    with home.catalog() as catalog, open_instance(folder) as instance:
+    with home.catalog() as catalog, open_instance(home.dagster_folder) as instance:
         resources = {
             "catalog": catalog,
             "archive": home.archive(),
@@ -150,14 +147,14 @@ def open_runner(home: Home, progress: Progress) -> Iterator[LineageRunner]:
             "settings": home.settings,
             "progress": progress,
         }
-        with registered_process(instance, folder) as process:
+        with registered_process(instance, home.dagster_folder) as process:
             yield LineageRunner(instance, process, catalog, resources)
 
 
 def materialized(home: Home, session_ids: Sequence[UUID]) -> Mapping[str, int]:
     """For each stage of the lineage, how many of these sessions Dagster has as materialized."""
     keys = [str(session_id) for session_id in session_ids]
-    with open_instance(home.settings.home / _INSTANCE) as instance:
+    with open_instance(home.dagster_folder) as instance:
         return {stage: _count(instance, AssetKey(stage), keys) for stage in LINEAGE}
 
 

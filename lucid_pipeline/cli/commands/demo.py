@@ -119,7 +119,7 @@ def _advice(home: Home, record: SessionRecord) -> Text:
         "      the original bytes",
         "  lucid archive PATH...",
         "      your own recordings",
-        f"  DAGSTER_HOME={home.settings.home / 'dagster'} dagster dev -w workspace.yaml",
+        f"  DAGSTER_HOME={home.dagster_folder} dagster dev -w workspace.yaml",
         "      the lineage and these runs in a browser, on port 3000",
     )
     return Text("\n".join(lines), no_wrap=True, overflow="ignore")

@@ -8,17 +8,21 @@ from lucid_pipeline.settings import load_settings
 
 
 def init(as_json: Json = False) -> None:
-    """Make the data home, the keys (0600) and the catalog. Safe to repeat: nothing is ever replaced."""
+    """Make the data home, the keys (0600), the catalog and Dagster's storage. Safe to repeat: nothing is replaced."""
     home, output = Home(load_settings()), Output(as_json)
+    from lucid_pipeline.cli.instance import open_instance  # Dagster, which takes a second to load
+
+    settings = home.settings
     created = [str(path) for path in home.create()]
-    with home.catalog():
-        settings = home.settings
+    with home.catalog(), open_instance(home.dagster_folder):
+        pass
     places = {
         "home": str(settings.home),
         "landing": str(settings.landing_dir),
         "archive": settings.archive_url,
         "keystore": settings.keystore_url,
         "catalog": settings.catalog_url,
+        "Dagster": str(home.dagster_folder),
         "identity": str(settings.identity_file),
         "signing key": str(settings.signing_key_file),
     }
