@@ -30,8 +30,14 @@ class Home:
         return self.settings.home / "dagster"
 
     @contextmanager
-    def catalog(self) -> Iterator[Catalog]:
-        """The catalog, closed afterwards."""
+    def catalog(self, *, create: bool = False) -> Iterator[Catalog]:
+        """The catalog, closed afterwards; made, if it is not there, only where that is asked for.
+
+        Raises:
+            UsageError: there is none, or it cannot be opened.
+        """
+        if not create and not self.has_catalog():
+            raise UsageError(f"there is no Lucid home at {self.settings.home}", "`lucid init` makes it, see LUCID_HOME")
         catalog = open_catalog(self.settings.catalog_url)
         try:
             yield catalog

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lucid_pipeline.archive.chunking import MIB, ChunkPlan, ChunkSlice
 from lucid_pipeline.archive.recording import RecordingFile
 
-_EVENT = re.compile(rb"\n\[\s*(\d[^,\s\]_]{0,30})\s*,")
+_EVENT = re.compile(rb"\n\[[ \t]*(\d[^,\s\]_]{0,30})[ \t]*,")
 _NUMBER_BYTES = 48
 _EDGE_BYTES = 64 * 1024
 _BLOCK_BYTES = MIB

@@ -83,5 +83,6 @@ def reason(error: ValueError) -> str:
     """One line that says what is wrong with a document, without quoting what it holds."""
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        place = ".".join(map(str, first["loc"]))
+        return f"{place}: {first['msg']}" if place else first["msg"]
     return str(error)

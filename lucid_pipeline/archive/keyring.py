@@ -41,7 +41,10 @@ def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             text = file.read(_LARGEST_FILE + 1)
     except OSError as error:
-        raise UsageError(f"cannot read the key file {path}: {error.strerror}", "`lucid init` makes the keys") from error
+        raise UsageError(
+            f"cannot read the key file {path}: {error.strerror}",
+            "`lucid init` makes the keys of a new home; those of an old one come back from a copy only",
+        ) from error
     if private and mode & 0o077:
         raise UsageError(f"the key file {path} can be read by others", f"run: chmod 600 {path}")
     if len(text) > _LARGEST_FILE:

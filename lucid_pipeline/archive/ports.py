@@ -33,8 +33,11 @@ class ObjectStore(Protocol):
     full, or refuses.
     """
 
-    def put(self, key: str, data: bytes | memoryview) -> None:
-        """Store a whole object, or nothing. Raises `ObjectExists`."""
+    def put(self, key: str, data: bytes | memoryview, *, durable: bool = True) -> None:
+        """Store a whole object, or nothing. Raises `ObjectExists`.
+
+        A durable object is there only when it would survive a loss of power; of another one that holds after `flush`.
+        """
 
     def get(self, key: str, limit: int) -> memoryview:
         """The bytes of an object, but at most the first `limit` of them. Raises `ObjectMissing`."""
@@ -49,7 +52,7 @@ class ObjectStore(Protocol):
         """Remove an object; one that is missing is no error."""
 
     def flush(self, keys: Iterable[str]) -> None:
-        """Return when these objects, put before, would survive a loss of power."""
+        """Return when these objects, put before and not durable then, would survive a loss of power."""
 
 
 class KeySlotStore(Protocol):

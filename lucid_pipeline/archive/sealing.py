@@ -73,7 +73,8 @@ def hash_chunks(request: SealingRequest, store: ObjectStore, workers: int) -> Ha
     digest = sha256(data).digest()
     stored = StoredObject(key=chunk_table_key(session_id, digest), length=len(data), sha256=digest)
     table.check(session_id, request.chunk_size, stored.key)
-    put_same(store, stored.key, data)
+    _put_unless_there(store, stored.key, data)
+    fetch_stored(stored, store)
     return HashedChunks(
         chunk_table=stored, chunk_count=len(objects), stored_bytes=table.stored_bytes, root=table.root()
     )
@@ -96,15 +97,14 @@ def seal_session(
     """
     manifest = _manifest(request, hashed, previous)
     name = manifest_key(request.session_id, manifest.sequence)
-    put_same(store, name, manifest.sign(key))
+    _put_unless_there(store, name, manifest.sign(key))
     return open_envelope(bytes(fetch(name, LARGEST_ENVELOPE, store)), [key.public], name)
 
 
-def put_same(store: ObjectStore, key: str, data: bytes) -> None:
-    """Store an object, durably, unless an earlier attempt already did."""
+def _put_unless_there(store: ObjectStore, key: str, data: bytes) -> None:
+    """Store an object, unless another attempt already did; the caller reads back whatever is there."""
     with suppress(ObjectExists):
         store.put(key, data)
-    store.flush([key])
 
 
 def _manifest(request: SealingRequest, hashed: HashedChunks, previous: SignedManifest | None) -> Manifest:

@@ -100,7 +100,7 @@ def _check_chunks(
     plaintext = sha256()
 
     def start_worker() -> Work:
-        decrypt = reader.decryptor() if reader else None
+        decrypt = reader.decryptor() if reader is not None else None
 
         def work(index: int, turns: Turns) -> None:
             chunk = table.objects[index]
@@ -121,7 +121,7 @@ def _check_chunks(
     report.chunks_checked = count - len(damages)
     report.bytes_checked = sum(chunk.length for chunk in table.objects if chunk.index not in damages)
     report.damages += [damages[index] for index in sorted(damages)]
-    if reader and not damages and plaintext.digest() != reader.metadata.recording.sha256:
+    if reader is not None and not damages and plaintext.digest() != reader.metadata.recording.sha256:
         detail = "what was archived is not what decrypts"
         report.damages.append(Damage(DamageCode.PLAINTEXT_DIGEST_MISMATCH, "recording", detail))
 

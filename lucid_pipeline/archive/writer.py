@@ -121,7 +121,7 @@ def _write_chunks(
             header = chunk_header(encryption.suite, session_id, index, len(plan), padded=padded)
             data = encrypt_object(header, dek.secret, frame_buffer[: frame.length], object_buffer)
             stored = _chunk_object(session_id, index, data)
-            store.put(stored.key, data)
+            store.put(stored.key, data, durable=False)
             flushing.add(stored.key)
             objects[index] = stored
             codecs[index] = frame.codec
@@ -141,7 +141,6 @@ def _write_sealed_metadata(
     digest = sha256(data).digest()
     stored = StoredObject(key=sealed_key(session_id, digest), length=len(data), sha256=digest)
     store.put(stored.key, data)
-    store.flush([stored.key])
     return stored
 
 

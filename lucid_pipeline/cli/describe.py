@@ -136,7 +136,7 @@ def _seal_document(seal: Seal) -> dict[str, Any]:
 def _seal_facts(seal: Seal) -> dict[str, object]:
     return {
         "media type": seal.media_type,
-        "stored": f"{size(seal.stored_bytes)} in {seal.chunk_count} chunks, {seal.suite}",
+        "stored": f"{size(seal.stored_bytes)} in {seal.chunk_count} chunk{'s'[: seal.chunk_count - 1]}, {seal.suite}",
         "Merkle root": seal.root.hex(),
         "manifest": f"number {seal.sequence}, signed by {seal.key_id}, {seal.sealed_at}",
     }

@@ -36,7 +36,7 @@ def open_instance(folder: Path) -> Iterator[DagsterInstance]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _locked(folder / "creating.lock"):
+        with exclusive(folder):
             configuration = folder / "dagster.yaml"
             if not configuration.exists():
                 configuration.write_text(_CONFIGURATION, encoding="utf-8")
@@ -57,7 +57,7 @@ def registered_process(instance: DagsterInstance, folder: Path) -> Iterator[str]
     """
     processes = folder / "processes"
     processes.mkdir(exist_ok=True)
-    with _locked(folder / "creating.lock"):
+    with exclusive(folder):
         for path in processes.iterdir():
             _report_if_dead(instance, path)
         name = os.urandom(8).hex()
@@ -86,8 +86,9 @@ def _report_if_dead(instance: DagsterInstance, path: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+def exclusive(folder: Path) -> Iterator[None]:
+    """One process at a time: what Dagster does in several steps to a shared SQLite storage, it does not do safely."""
+    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

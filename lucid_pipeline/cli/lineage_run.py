@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from uuid import UUID
 
 from dagster import (
@@ -17,7 +18,7 @@ from dagster import (
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from lucid_pipeline.archive.ports import Progress
-from lucid_pipeline.cli.instance import PROCESS_TAG, open_instance, registered_process
+from lucid_pipeline.cli.instance import PROCESS_TAG, exclusive, open_instance, registered_process
 from lucid_pipeline.home import Home
 from lucid_pipeline.lineage.partitions import PARTITIONS, SESSIONS, contiguous_ranges
 from lucid_pipeline.lineage.stages import LINEAGE
@@ -46,8 +47,11 @@ _STAGES_DONE = {
 class LineageRunner:
     """Takes sessions through the lineage in runs of this process, until each is sealed or has failed."""
 
-    def __init__(self, instance: DagsterInstance, process: str, catalog: Catalog, resources: Resources) -> None:
+    def __init__(
+        self, instance: DagsterInstance, folder: Path, process: str, catalog: Catalog, resources: Resources
+    ) -> None:
         self._instance = instance
+        self._folder = folder
         self._tags = {PROCESS_TAG: process}
         self.catalog = catalog
         self._definitions = Definitions(
@@ -69,10 +73,10 @@ class LineageRunner:
         self._add_partitions(keys)
         waiting = [self.catalog.get(session_id) for session_id in session_ids]
         while waiting := [record for record in waiting if record.state is not State.SEALED]:
-            for stage in sorted({_STAGES_DONE[record.state] for record in waiting}):
-                wanted = [str(record.session_id) for record in waiting if _STAGES_DONE[record.state] == stage]
+            for first in sorted({_first_stage(record) for record in waiting}):
+                wanted = [str(record.session_id) for record in waiting if _first_stage(record) == first]
                 for batch in contiguous_ranges(self._partitions(), wanted, LONGEST_RANGE):
-                    self._run(batch, LINEAGE[stage:])
+                    self._run(batch, LINEAGE[first:])
             waiting = self._advanced(waiting)
         return [self.catalog.get(session_id) for session_id in session_ids]
 
@@ -94,10 +98,7 @@ class LineageRunner:
     def _advanced(self, before: Sequence[SessionRecord]) -> list[SessionRecord]:
         """The sessions that came further than they were and have not failed: another run may take them on."""
         after = [self.catalog.get(record.session_id) for record in before]
-        moved = [
-            new for old, new in zip(before, after, strict=True) if _STAGES_DONE[new.state] > _STAGES_DONE[old.state]
-        ]
-        return [record for record in moved if record.failure is None]
+        return [new for old, new in zip(before, after, strict=True) if new.failure is None and _has_moved(old, new)]
 
     def _run(self, batch: Sequence[str], stages: Sequence[str]) -> None:
         alone = len(batch) == 1
@@ -115,15 +116,27 @@ class LineageRunner:
         return self._instance.get_dynamic_partitions(PARTITIONS)
 
     def _add_partitions(self, keys: Sequence[str]) -> None:
-        known = set(self._partitions())
-        self._instance.add_dynamic_partitions(PARTITIONS, [key for key in keys if key not in known])
+        with exclusive(self._folder):
+            known = set(self._partitions())
+            self._instance.add_dynamic_partitions(PARTITIONS, [key for key in keys if key not in known])
+
+
+def _has_moved(old: SessionRecord, new: SessionRecord) -> bool:
+    return old.failure is not None or _STAGES_DONE[new.state] > _STAGES_DONE[old.state]
+
+
+def _first_stage(record: SessionRecord) -> int:
+    """The stage to go on with: the next one; after a failure the one before it, which may have been at fault."""
+    done = _STAGES_DONE[record.state]
+    return max(0, done - 1) if record.failure else done
 
 
 @logger
 def _silent(_context: InitLoggerContext) -> logging.Logger:
     """Nothing on the terminal, which belongs to the progress bar; Dagster's event log has it all."""
     silent = logging.getLogger("lucid.silent")
-    silent.disabled = True
+    silent.handlers = [logging.NullHandler()]
+    silent.propagate = False
     return silent
 
 
@@ -148,7 +161,7 @@ def open_runner(home: Home, progress: Progress) -> Iterator[LineageRunner]:
             "progress": progress,
         }
         with registered_process(instance, home.dagster_folder) as process:
-            yield LineageRunner(instance, process, catalog, resources)
+            yield LineageRunner(instance, home.dagster_folder, process, catalog, resources)
 
 
 def materialized(home: Home, session_ids: Sequence[UUID]) -> Mapping[str, int]:

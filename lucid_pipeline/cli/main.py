@@ -25,11 +25,11 @@ from lucid_pipeline.errors import LucidError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_WRONG_USAGE = 2
 _INTERRUPTED = 130
 
 app = typer.Typer(
     help="Recordings of sessions: confidential, provably unaltered, findable.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # they would print local variables, and those can be keys
     rich_markup_mode=None,
@@ -37,10 +37,15 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _start(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
     if version:
         typer.echo(f"lucid {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(_WRONG_USAGE)
 
 
 def _reporting(command: Callable[P, R]) -> Callable[P, R]:
@@ -93,5 +98,17 @@ for _name, _command in (
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line, and end the process with its exit status."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.Abort:
+        status = _INTERRUPTED
+    except typer.TyperException as error:
+        _tell(f"error: {_one_line(error)} (see: lucid --help)")
+        status = _WRONG_USAGE
+    sys.exit(status)
+
+
+def _one_line(error: typer.TyperException) -> str:
+    message = getattr(error, "format_message", error.__str__)()
+    return " ".join(message.split())

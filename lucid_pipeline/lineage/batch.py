@@ -5,6 +5,7 @@ fail, the others' materializations are recorded here, one by one, and then the s
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from uuid import UUID
 
 from dagster import AssetExecutionContext, AssetMaterialization, Failure, MaterializeResult, MetadataValue
@@ -34,14 +35,16 @@ def materialize_sessions(context: AssetExecutionContext, catalog: Catalog, work:
     reasons: dict[str, str] = {}
     permanent = True
     for key in context.partition_keys:
-        session_id = parse_session_id(key)
         try:
+            session_id = parse_session_id(key)
             done[key] = _seal_metadata(catalog, session_id) or work(session_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next session is not to blame
             failure = _failure(stage, error)
             reasons[key] = failure.reason
             permanent = permanent and failure.permanent
-            catalog.record_failure(session_id, failure)
+            # Of a key that is none of its sessions', or when it fails itself, the catalog learns nothing.
+            with suppress(LucidError):
+                catalog.record_failure(parse_session_id(key), failure)
             context.log.error("session %s failed: %s", key, failure.reason)
     if reasons:
         for key, metadata in done.items():

@@ -15,11 +15,25 @@ def receive(catalog: Catalog, session_id: UUID, stage: Stage, kind: type[D]) -> 
 
     Raises:
         TransientError: the stage has not been done.
+        PermanentError: what it handed over is no such document.
+    """
+    try:
+        return kind.model_validate_json(receive_bytes(catalog, session_id, stage))
+    except ValueError as error:
+        detail = f"what {stage} handed over for session {session_id} cannot be read"
+        raise PermanentError(detail, f"materialize {stage} again") from error
+
+
+def receive_bytes(catalog: Catalog, session_id: UUID, stage: Stage) -> bytes:
+    """What a stage handed over for a session, as it is.
+
+    Raises:
+        TransientError: the stage has not been done.
     """
     data = catalog.handed_over(session_id, stage)
     if data is None:
         raise TransientError(f"{stage} of session {session_id} is not there", f"materialize {stage} first")
-    return kind.model_validate_json(data)
+    return data
 
 
 def source_of(catalog: Catalog, session_id: UUID) -> Source:

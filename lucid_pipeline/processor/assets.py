@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam, asset
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam
 
 from lucid_pipeline.archive.planning import ChunkedRecording, plan_recording
 from lucid_pipeline.archive.ports import KeySlotStore, ObjectStore, Progress
@@ -11,13 +11,12 @@ from lucid_pipeline.archive.writer import Encryption, encrypt_session
 from lucid_pipeline.lineage.batch import Metadata, materialize_sessions
 from lucid_pipeline.lineage.handover import receive, source_of
 from lucid_pipeline.lineage.metadata import stopwatch, throughput
-from lucid_pipeline.lineage.partitions import SESSIONS
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, GROUP, RECORDING
+from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, RECORDING, stage
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Stage, State
 
 
-@asset(name=CHUNKS, partitions_def=SESSIONS, group_name=GROUP, deps=[RECORDING], kinds={"python"})
+@stage(CHUNKS, after=[RECORDING], kind="python")
 def chunks(
     context: AssetExecutionContext, catalog: ResourceParam[Catalog], settings: ResourceParam[Settings]
 ) -> MaterializeResult[None]:
@@ -42,7 +41,7 @@ def chunks(
     return materialize_sessions(context, catalog, work)
 
 
-@asset(name=ENCRYPTED_CHUNKS, partitions_def=SESSIONS, group_name=GROUP, deps=[chunks], kinds={"python"})
+@stage(ENCRYPTED_CHUNKS, after=[CHUNKS], kind="python")
 def encrypted_chunks(
     context: AssetExecutionContext,
     catalog: ResourceParam[Catalog],

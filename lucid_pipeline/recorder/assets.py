@@ -2,18 +2,17 @@
 
 from uuid import UUID
 
-from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam, asset
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam
 
 from lucid_pipeline.archive import media
 from lucid_pipeline.archive.recording import open_recording
 from lucid_pipeline.lineage.batch import Metadata, materialize_sessions
 from lucid_pipeline.lineage.handover import source_of
-from lucid_pipeline.lineage.partitions import SESSIONS
-from lucid_pipeline.lineage.stages import GROUP, RECORDING
+from lucid_pipeline.lineage.stages import RECORDING, stage
 from lucid_pipeline.stores.catalog import Catalog, Stage, State
 
 
-@asset(name=RECORDING, partitions_def=SESSIONS, group_name=GROUP, kinds={"file"})
+@stage(RECORDING, kind="file")
 def recording(context: AssetExecutionContext, catalog: ResourceParam[Catalog]) -> MaterializeResult[None]:
     """The finished recording of a session, in plaintext, where it was captured. Nothing is copied."""
 

@@ -2,36 +2,56 @@
 
 from uuid import UUID
 
-from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam, asset
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam
 
+from lucid_pipeline.archive import envelope
+from lucid_pipeline.archive.damage import DamageCode, DamageError
+from lucid_pipeline.archive.documents import Document
+from lucid_pipeline.archive.fetch import fetch_stored
 from lucid_pipeline.archive.layout import manifest_key
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import load_chunk_table
 from lucid_pipeline.archive.sealing import HashedChunks, SealingRequest, hash_chunks, seal_session
 from lucid_pipeline.archive.signing import SigningKey
 from lucid_pipeline.lineage.batch import Metadata, materialize_sessions
-from lucid_pipeline.lineage.handover import receive
+from lucid_pipeline.lineage.handover import receive, receive_bytes
 from lucid_pipeline.lineage.metadata import stopwatch, throughput
-from lucid_pipeline.lineage.partitions import SESSIONS
-from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, GROUP, MANIFEST, MERKLE_TREE
+from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, MANIFEST, MERKLE_TREE, stage
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Seal, Stage, State
 
+_HASHED_ATTEMPT = "application/vnd.lucid.hashed-attempt.v1+json"
 
-@asset(name=MERKLE_TREE, partitions_def=SESSIONS, group_name=GROUP, deps=[ENCRYPTED_CHUNKS], kinds={"python"})
+
+class _HashedAttempt(Document):
+    """All that the manifest says of one attempt to encrypt a session, without its list of objects.
+
+    Handed over as one, because `encrypted_chunks` may have handed over another attempt since, under another key; and
+    signed, because whoever can write to the catalog could change it.
+    """
+
+    request: SealingRequest
+    hashed: HashedChunks
+
+
+@stage(MERKLE_TREE, after=[ENCRYPTED_CHUNKS], kind="python")
 def merkle_tree(
     context: AssetExecutionContext,
     catalog: ResourceParam[Catalog],
     archive: ResourceParam[ObjectStore],
+    signing_key: ResourceParam[SigningKey],
     settings: ResourceParam[Settings],
 ) -> MaterializeResult[None]:
     """The RFC 9162 tree over all chunk objects, each read back from the archive and hashed here."""
 
     def work(session_id: UUID) -> Metadata:
         request = receive(catalog, session_id, Stage.ENCRYPTED_CHUNKS, SealingRequest)
+        _check_session(request, session_id)
         with stopwatch() as watch:
             hashed = hash_chunks(request, archive, settings.workers)
-        catalog.hand_over(session_id, Stage.MERKLE_TREE, hashed.encode(), State.HASHED)
+        attempt = _HashedAttempt(request=request.model_copy(update={"objects": []}), hashed=hashed)
+        signed = envelope.sign(attempt.encode(), _HASHED_ATTEMPT, signing_key)
+        catalog.hand_over(session_id, Stage.MERKLE_TREE, signed, State.HASHED)
         return {
             "root": MetadataValue.text(hashed.root.hex()),
             "chunk_count": MetadataValue.int(hashed.chunk_count),
@@ -43,7 +63,7 @@ def merkle_tree(
     return materialize_sessions(context, catalog, work)
 
 
-@asset(name=MANIFEST, partitions_def=SESSIONS, group_name=GROUP, deps=[merkle_tree], kinds={"json"})
+@stage(MANIFEST, after=[MERKLE_TREE], kind="json")
 def manifest(
     context: AssetExecutionContext,
     catalog: ResourceParam[Catalog],
@@ -53,9 +73,12 @@ def manifest(
     """The signed manifest, which proves the whole session to anyone who has the public key. Read back and verified."""
 
     def work(session_id: UUID) -> Metadata:
-        request = receive(catalog, session_id, Stage.ENCRYPTED_CHUNKS, SealingRequest)
-        hashed = receive(catalog, session_id, Stage.MERKLE_TREE, HashedChunks)
-        signed = seal_session(request, hashed, signing_key, archive)
+        handed_over = receive_bytes(catalog, session_id, Stage.MERKLE_TREE)
+        payload = envelope.verify(handed_over, _HASHED_ATTEMPT, [signing_key.public], MERKLE_TREE).payload
+        attempt = _HashedAttempt.decode(payload, DamageCode.MANIFEST_MALFORMED, MERKLE_TREE)
+        _check_session(attempt.request, session_id)
+        fetch_stored(attempt.hashed.chunk_table, archive)
+        signed = seal_session(attempt.request, attempt.hashed, signing_key, archive)
         load_chunk_table(signed.manifest, archive)
         catalog.record_seal(session_id, Seal.of(signed))
         stream = signed.manifest.recording
@@ -72,3 +95,9 @@ def manifest(
         }
 
     return materialize_sessions(context, catalog, work)
+
+
+def _check_session(request: SealingRequest, session_id: UUID) -> None:
+    if request.session_id != session_id:
+        where = f"session {session_id}"
+        raise DamageError(DamageCode.COMMITMENT_MISMATCH, where, "what was handed over is of another session")

@@ -117,14 +117,15 @@ class SessionRecord:
 class SessionFilter:
     """Which sessions to find: all conditions must hold, None and empty ones always do.
 
-    `since` and `until` know their time zone, and bound `started_us` (inclusive, and exclusive). `failed` chooses
-    sessions with or without a failure. `tags` must all be there with these values.
+    `since` and `until` know their time zone, and bound `started_us` (inclusive, and exclusive). `failed` and
+    `damaged` choose sessions with a failure, or with damage, or without. `tags` must all be there with these values.
     """
 
     user: str | None = None
     host: str | None = None
     state: State | None = None
     failed: bool | None = None
+    damaged: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)

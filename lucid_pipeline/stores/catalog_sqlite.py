@@ -416,6 +416,8 @@ def _conditions(wanted: SessionFilter) -> Iterator[tuple[str, tuple[object, ...]
     if wanted.failed is not None:
         operator = "IN" if wanted.failed else "NOT IN"
         yield f"sessions.session_id {operator} (SELECT session_id FROM failures)", ()
+    if wanted.damaged is not None:
+        yield f"sessions.damages {'<>' if wanted.damaged else '='} '[]'", ()
 
 
 def _put(connection: sqlite3.Connection, record: SessionRecord) -> None:

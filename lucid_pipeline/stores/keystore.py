@@ -35,9 +35,7 @@ class Keystore(KeySlotStore):
     @override
     def put(self, session_id: UUID, commitment: bytes, slot: KeySlot) -> None:
         document = _SlotDocument(session_id=session_id, recipient_id=slot.recipient_id, wrapped=slot.wrapped)
-        key = _key(session_id, commitment, slot.recipient_id)
-        self._store.put(key, document.encode())
-        self._store.flush([key])
+        self._store.put(_key(session_id, commitment, slot.recipient_id), document.encode())
 
     @override
     def get(self, session_id: UUID, commitment: bytes, recipient_id: str) -> KeySlot | None:

@@ -1,15 +1,15 @@
 """`lucid archive`: recordings through the lineage, in this process."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Group
 from rich.table import Table
 
+from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.cli.arguments import parse_pairs
 from lucid_pipeline.cli.describe import session_document
@@ -47,8 +47,9 @@ def archive(
     found = find_recordings(paths)
     if not found.files and not found.refused:
         raise UsageError("there is no file to archive", "the folder is empty")
+    started = timestamp(datetime.now(UTC))
     archived = archive_files(home, found, metadata, move=move, output=output)
-    output.result(_document(archived, found), Group(*_tables(archived, found)))
+    output.result(_document(archived, found, started), *_tables(archived, found, started))
     if found.refused:
         raise typer.Exit(1)
 
@@ -98,28 +99,38 @@ def _remove(sealed: dict[Path, SessionRecord], runner: "LineageRunner", found: F
             found.refused[path] = f"archived, but not removed: {reason}"
 
 
-def _document(archived: dict[Path, SessionRecord], found: Found) -> dict[str, Any]:
+def _document(archived: dict[Path, SessionRecord], found: Found, started: str) -> dict[str, Any]:
+    sessions = [
+        {"path": str(path), "new": _is_new(record, started), **session_document(record)}
+        for path, record in archived.items()
+    ]
     return {
-        "sessions": [{"path": str(path), **session_document(record)} for path, record in archived.items()],
+        "sessions": sessions,
         "failed": [{"path": str(path), "reason": reason} for path, reason in found.refused.items()],
     }
 
 
-def _tables(archived: dict[Path, SessionRecord], found: Found) -> list[Table]:
+def _tables(archived: dict[Path, SessionRecord], found: Found, started: str) -> list[Table]:
     tables = []
     if archived:
-        rows = [_row(path, record) for path, record in archived.items()]
-        tables.append(table("archived", ("recording", "session", "size", "stored", "ratio"), rows))
+        rows = [_row(path, record, started) for path, record in archived.items()]
+        tables.append(table("archived", ("recording", "session", "size", "stored", "ratio", "when"), rows))
     if found.refused:
         failed = [(path, reason) for path, reason in found.refused.items()]
         tables.append(table("failed", ("recording", "reason"), failed))
     return tables
 
 
-def _row(path: Path, record: SessionRecord) -> tuple[object, ...]:
+def _row(path: Path, record: SessionRecord, started: str) -> tuple[object, ...]:
     stored = record.seal.stored_bytes if record.seal else 0
     ratio = f"{(record.length or 0) / stored:.2f}" if stored else ""
-    return path, record.session_id, size(record.length), size(stored), ratio
+    when = "now" if _is_new(record, started) else "before; nothing was done"
+    return path, record.session_id, size(record.length), size(stored), ratio, when
+
+
+def _is_new(record: SessionRecord, started: str) -> bool:
+    """Whether a session was sealed since a moment; both are written alike, so they compare as text."""
+    return record.seal is not None and record.seal.sealed_at >= started
 
 
 def session_metadata(pairs: dict[str, str]) -> SessionMetadata:

@@ -36,6 +36,8 @@ def demo(as_json: Json = False) -> None:
     """Archive the bundled sample recordings through the real assets, verify them, and show the result."""
     home, output = Home(load_settings()), Output(as_json)
     home.create()
+    with home.catalog(create=True):
+        pass
     landed = _land(home.settings.landing_dir)
     found = find_recordings(landed)
     records = archive_files(home, found, _METADATA, move=not home.settings.keep_landing, output=output)

@@ -14,7 +14,7 @@ def init(as_json: Json = False) -> None:
 
     settings = home.settings
     created = [str(path) for path in home.create()]
-    with home.catalog(), open_instance(home.dagster_folder):
+    with home.catalog(create=True), open_instance(home.dagster_folder):
         pass
     places = {
         "home": str(settings.home),

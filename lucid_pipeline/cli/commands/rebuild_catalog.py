@@ -24,7 +24,7 @@ def rebuild_catalog(as_json: Json = False) -> None:
     keys = home.keys() if home.settings.identity_file.exists() else None
     restored, unsealed = 0, 0
     failures: dict[str, str] = {}
-    with home.catalog() as catalog:
+    with home.catalog(create=True) as catalog:
         for session_id in archived_sessions(store):
             try:
                 catalog.restore(_read(session_id, store, trusted, keys))

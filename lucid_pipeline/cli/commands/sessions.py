@@ -1,6 +1,7 @@
 """`lucid list` and `lucid show`: what the catalog knows."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,10 +17,23 @@ from lucid_pipeline.stores.catalog import SessionFilter, State
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
 
 
+class ListedState(StrEnum):
+    """What `lucid list` shows as the state of a session."""
+
+    REGISTERED = "registered"
+    RECORDED = "recorded"
+    CHUNKED = "chunked"
+    ENCRYPTED = "encrypted"
+    HASHED = "hashed"
+    SEALED = "sealed"
+    FAILED = "failed"
+    DAMAGED = "damaged"
+
+
 def list_sessions(
     user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
     host: Annotated[str | None, typer.Option(help="Only on this host.")] = None,
-    state: Annotated[State | None, typer.Option(help="Only in this state.")] = None,
+    state: Annotated[ListedState | None, typer.Option(help="Only in this state.")] = None,
     since: Annotated[datetime | None, typer.Option(formats=_TIMES, help="Started at or after (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option(formats=_TIMES, help="Started before (UTC).")] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Only with this tag; may be repeated.")] = None,
@@ -30,7 +44,9 @@ def list_sessions(
     wanted = SessionFilter(
         user=user,
         host=host,
-        state=state,
+        state=State(state.value) if state and state.value in tuple(State) else None,
+        failed=True if state is ListedState.FAILED else None,
+        damaged=True if state is ListedState.DAMAGED else None,
         since=since.replace(tzinfo=UTC) if since else None,
         until=until.replace(tzinfo=UTC) if until else None,
         tags=parse_pairs(tag or [], "--tag"),
