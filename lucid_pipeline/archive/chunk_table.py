@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from lucid_pipeline.archive import merkle
 from lucid_pipeline.archive.canonical import BigInt
@@ -44,7 +44,7 @@ class ChunkTable(Document):
     schema_: Annotated[Literal["lucid/chunk-table@v1"], Field(alias="schema")] = "lucid/chunk-table@v1"
     session_id: UUID
     stream_id: int = 0
-    objects: list[ChunkObject] = Field(min_length=1)
+    objects: Annotated[list[ChunkObject], FailFast(), Field(min_length=1)]
 
     @property
     def stored_bytes(self) -> int:

@@ -23,6 +23,8 @@ _SAMPLES = 5
 _SAMPLE_BYTES = 16 * 1024
 _ZEROS = bytes(64 * 1024)
 _LARGEST_WINDOW = 32 * MIB
+_LZ4_FLAGS = 4  # offset of the descriptor's flags, behind the magic number
+_LZ4_DICTIONARY = 1
 
 
 class Codec(IntEnum):
@@ -147,12 +149,14 @@ def _decompress(codec: Codec, payload: memoryview, raw_length: int, where: str) 
     try:
         if codec is Codec.ZSTD:
             return _decompress_zstd(payload, raw_length)
+        if payload[_LZ4_FLAGS] & _LZ4_DICTIONARY:
+            raise ValueError("the LZ4 frame names a dictionary")
         decompressor = lz4.frame.LZ4FrameDecompressor()
         raw: bytes = decompressor.decompress(payload, max_length=raw_length + 1)
         if not decompressor.eof or decompressor.unused_data:
             raise _malformed(where, "the LZ4 frame does not end with the payload, or inflates beyond its raw length")
         return raw
-    except (zstandard.ZstdError, RuntimeError, ValueError) as error:
+    except (zstandard.ZstdError, RuntimeError, ValueError, IndexError) as error:
         raise _malformed(where, f"the payload does not decompress: {error}") from error
 
 

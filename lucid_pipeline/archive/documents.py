@@ -66,8 +66,18 @@ class Document(BaseModel):
         except ValueError as error:
             if name := cls._unknown_version(data):
                 raise DamageError(DamageCode.UNSUPPORTED_FORMAT, where, f"this version knows no such {name}") from error
-            raise DamageError(code, where, reason(error)) from error
+            raise DamageError(code, where, cls._reason(error)) from error
         return document
+
+    @classmethod
+    def _reason(cls, error: ValueError) -> str:
+        """What is wrong, in words of this format alone: a forged document has no say in what a report shows."""
+        if not isinstance(error, ValidationError):
+            return str(error)
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        place = f" in {first['loc'][0]}" if first["loc"] and first["loc"][0] in known else ""
+        return f"not such a document: {first['type']}{place}"
 
     @classmethod
     def _unknown_version(cls, data: bytes) -> str | None:
@@ -77,12 +87,3 @@ class Document(BaseModel):
             return None
         strings = {name: fields[name] for name in cls.versions if isinstance(fields.get(name), str)}
         return next((name for name, value in strings.items() if value not in cls.versions[name]), None)
-
-
-def reason(error: ValueError) -> str:
-    """One line that says what is wrong with a document, without quoting what it holds."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        return f"{place}: {first['msg']}" if place else first["msg"]
-    return str(error)

@@ -1,5 +1,6 @@
 """Making stored objects durable beside the work that stores them."""
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -15,14 +16,16 @@ class Flusher:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="lucid-flush")
+        self._lock = threading.Lock()
         self._pending: list[str] = []
         self._flushes: list[Future[None]] = []
 
     def add(self, key: str) -> None:
         """Take note of an object that has been stored. May be called from any thread."""
-        self._pending.append(key)
-        if len(self._pending) >= _BATCH:
-            self._flush()
+        with self._lock:
+            self._pending.append(key)
+            if len(self._pending) >= _BATCH:
+                self._flush()
 
     def _flush(self) -> None:
         batch, self._pending = self._pending, []

@@ -84,10 +84,10 @@ class Recipient:
             raise ValueError(f"a recipient has {_MLKEM_PUBLIC_BYTES + _X25519_BYTES} bytes")
         self.raw = raw
         self.id = key_id(raw)
-        self._key = MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(raw[:_MLKEM_PUBLIC_BYTES]),
-            X25519PublicKey.from_public_bytes(raw[_MLKEM_PUBLIC_BYTES:]),
-        )
+        x25519 = X25519PublicKey.from_public_bytes(raw[_MLKEM_PUBLIC_BYTES:])
+        # Refuses a point of low order (RFC 7748, 6.1) here, where the key is read, and not when it is first used.
+        X25519PrivateKey.generate().exchange(x25519)
+        self._key = MLKEM768X25519PublicKey(MLKEM768PublicKey.from_public_bytes(raw[:_MLKEM_PUBLIC_BYTES]), x25519)
 
     def wrap(self, dek: Dek, session_id: UUID) -> KeySlot:
         """Make the key slot that this recipient's identity opens."""

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from uuid import UUID
 
 SESSIONS = "sessions/"
+LAST_SEQUENCE = 2**31 - 1
+
 _NAME_DIGITS = 32
 _MANIFEST = re.compile(r"manifest\.([0-9]{4}|[1-9][0-9]{4,9})\.dsse\.json")
 
@@ -38,7 +40,7 @@ def latest_sequence(session_id: UUID, keys: Iterable[str]) -> int | None:
     """The highest sequence number among the manifests in a session's keys."""
     prefix = session_prefix(session_id)
     names = (_MANIFEST.fullmatch(key.removeprefix(prefix)) for key in keys)
-    return max((int(name[1]) for name in names if name), default=None)
+    return max((number for name in names if name and (number := int(name[1])) <= LAST_SEQUENCE), default=None)
 
 
 def _short(digest: bytes) -> str:

@@ -16,6 +16,7 @@ from lucid_pipeline.archive.chunking import CHUNK_SIZES
 from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.documents import Digest, Document
 from lucid_pipeline.archive.encryption import Suite
+from lucid_pipeline.archive.layout import LAST_SEQUENCE
 from lucid_pipeline.archive.signing import PublicKey, SigningKey
 
 PAYLOAD_TYPE = "application/vnd.lucid.manifest.v1+json"
@@ -71,7 +72,11 @@ def timestamp(moment: datetime) -> str:
 
 
 def _check_timestamp(text: str) -> str:
-    if timestamp(datetime.fromisoformat(text)) != text:
+    try:
+        same = timestamp(datetime.fromisoformat(text)) == text
+    except OverflowError:
+        same = False
+    if not same:
         raise ValueError("not a time in UTC with milliseconds")
     return text
 
@@ -89,7 +94,7 @@ class Manifest(Document):
 
     schema_: Annotated[Literal["lucid/manifest@v1"], Field(alias="schema")] = SCHEMA
     session_id: UUID
-    sequence: Annotated[int, Field(ge=1, lt=2**31)]
+    sequence: Annotated[int, Field(ge=1, le=LAST_SEQUENCE)]
     previous: Digest | None
     created_at: Annotated[str, AfterValidator(_check_timestamp)]
     suite: Annotated[str, AfterValidator(_check_suite)]
@@ -110,6 +115,15 @@ class Manifest(Document):
     def aead(self) -> Suite:
         """The suite of every object of the session."""
         return suite_of(self.suite)
+
+    def check_place(self, session_id: UUID, sequence: int, where: str) -> None:
+        """Refuse a manifest that was signed for another session, or under another number.
+
+        Raises:
+            DamageError: `manifest_malformed`.
+        """
+        if (self.session_id, self.sequence) != (session_id, sequence):
+            raise DamageError(DamageCode.MANIFEST_MALFORMED, where, "it is the manifest of another session or sequence")
 
     def sign(self, key: SigningKey) -> bytes:
         """The signed envelope; these bytes are what is stored."""
@@ -152,5 +166,11 @@ def open_envelope(data: bytes, trusted: Iterable[PublicKey], where: str) -> Sign
 
 
 def suite_of(aead: str) -> Suite:
-    """The suite with this IANA name."""
+    """The suite with this IANA name.
+
+    Raises:
+        DamageError: `unsupported_format` if this version knows no such suite.
+    """
+    if aead not in _SUITES:
+        raise DamageError(DamageCode.UNSUPPORTED_FORMAT, "suite", "this version knows no such suite")
     return _SUITES[aead]

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 from lucid_pipeline.archive.chunking import MIB
@@ -83,7 +83,11 @@ def for_each_chunk(count: int, workers: int, start_worker: Callable[[], Work]) -
             turns.stop()
 
     with ThreadPoolExecutor(workers, thread_name_prefix="lucid-chunk") as pool:
-        for _ in range(workers):
-            pool.submit(loop)
+        try:
+            wait([pool.submit(loop) for _ in range(workers)])
+        except BaseException as error:  # the caller was interrupted
+            failures.append(error)
+            turns.stop()
+            raise
     if failures:
         raise failures[0]

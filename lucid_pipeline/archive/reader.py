@@ -101,8 +101,7 @@ def load_manifest(
         raise SessionNotFound(f"the archive has no manifest of session {session_id}", "see: lucid list")
     name = manifest_key(session_id, sequence)
     signed = open_envelope(bytes(fetch(name, LARGEST_ENVELOPE, store)), trusted, name)
-    if (signed.manifest.session_id, signed.manifest.sequence) != (session_id, sequence):
-        raise DamageError(DamageCode.MANIFEST_MALFORMED, name, "it is the manifest of another session or sequence")
+    signed.manifest.check_place(session_id, sequence, name)
     if known and known.sequence == sequence and known.envelope_sha256 != signed.envelope_sha256:
         raise DamageError(DamageCode.OBJECT_DIGEST_MISMATCH, name, "it is not the manifest that the catalog knows")
     return signed
@@ -197,9 +196,21 @@ class SessionReader:
                 yield part
 
     def read_times(self, first_ms: int, last_ms: int) -> Iterator[bytes]:
-        """The bytes of all chunks in which an event of this span of time begins, or in which one before it may end."""
+        """The bytes of all chunks that hold events of this span of time, and then to the end of the last event's line.
+
+        Raises:
+            ValueError: the recording has no time index.
+        """
         start, stop = self.range_of_times(first_ms, last_ms)
-        return self.read(start, stop)
+        whole_line = not stop
+        for part in self.read(start, stop):
+            whole_line = part.endswith(b"\n")
+            yield part
+        for part in self.read(stop) if not whole_line else ():
+            rest, newline, _ = part.partition(b"\n")
+            yield rest + newline
+            if newline:
+                return
 
     def range_of_times(self, first_ms: int, last_ms: int) -> tuple[int, int]:
         """Start and stop offset of the chunks whose events fall into the span; an empty range if there are none.

@@ -1,9 +1,9 @@
 """Sealed metadata: what describes the contents of a session, encrypted with the session's key in one chunk object."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, FailFast, Field, model_validator
 
 from lucid_pipeline.archive import codec
 from lucid_pipeline.archive.canonical import BigInt
@@ -26,6 +26,15 @@ LARGEST_METADATA = 64 * MIB
 LARGEST_OBJECT = encrypted_length(frame_capacity(LARGEST_METADATA))
 
 
+def _check_unicode(text: str) -> str:
+    text.encode()
+    return text
+
+
+Text = Annotated[str, AfterValidator(_check_unicode)]
+"""Text that JSON can hold: without lone surrogates, as which Python reads bytes that are no UTF-8."""
+
+
 class Terminal(Document):
     """Size of a terminal in character cells."""
 
@@ -36,19 +45,19 @@ class Terminal(Document):
 class SessionMetadata(Document):
     """What is known of a session besides its recording. Times are RFC 3339; all fields are optional."""
 
-    user: str | None = None
-    host: str | None = None
-    protocol: str | None = None
-    started_at: str | None = None
-    ended_at: str | None = None
-    tags: dict[str, str] = Field(default_factory=dict)
+    user: Text | None = None
+    host: Text | None = None
+    protocol: Text | None = None
+    started_at: Text | None = None
+    ended_at: Text | None = None
+    tags: dict[Text, Text] = Field(default_factory=dict)
 
 
 class RecordingMetadata(SessionMetadata):
     """A session's metadata with what its recording says: length in bytes, SHA-256, and for a cast its duration."""
 
-    name: str
-    media_type: str
+    name: Text
+    media_type: Text
     length: BigInt
     sha256: Digest
     terminal: Terminal | None = None
@@ -63,6 +72,12 @@ class ChunkRow(Document):
     first_ms: BigInt | None = None
     last_ms: BigInt | None = None
 
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.first_ms is None) != (self.last_ms is None):
+            raise ValueError("a chunk has a first and a last event, or none")
+        return self
+
 
 class SealedMetadata(Document):
     """The document inside the sealed metadata object."""
@@ -71,7 +86,7 @@ class SealedMetadata(Document):
 
     schema_: Annotated[Literal["lucid/sealed@v1"], Field(alias="schema")] = "lucid/sealed@v1"
     recording: RecordingMetadata
-    chunks: list[ChunkRow]
+    chunks: Annotated[list[ChunkRow], FailFast()]
 
     def check(self, chunk_size: int, chunk_count: int, where: str) -> None:
         """Refuse rows that do not cut the recording as the manifest says.

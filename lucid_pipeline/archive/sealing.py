@@ -7,10 +7,12 @@ from uuid import UUID
 
 from lucid_pipeline.archive.canonical import BigInt
 from lucid_pipeline.archive.chunk_table import ChunkObject, ChunkTable, StoredObject
+from lucid_pipeline.archive.chunking import CHUNK_SIZES
+from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.documents import Digest, Document
 from lucid_pipeline.archive.envelope import LARGEST_ENVELOPE
 from lucid_pipeline.archive.fetch import check_header, chunk_header, fetch, fetch_stored
-from lucid_pipeline.archive.layout import chunk_table_key, manifest_key
+from lucid_pipeline.archive.layout import chunk_table_key, manifest_key, sealed_key
 from lucid_pipeline.archive.manifest import (
     Manifest,
     SignedManifest,
@@ -22,7 +24,7 @@ from lucid_pipeline.archive.manifest import (
 )
 from lucid_pipeline.archive.parallel import Turns, Work, for_each_chunk, worker_count
 from lucid_pipeline.archive.ports import ObjectExists, ObjectStore
-from lucid_pipeline.archive.sealed import sealed_header
+from lucid_pipeline.archive.sealed import LARGEST_OBJECT, sealed_header
 from lucid_pipeline.archive.signing import SigningKey
 
 
@@ -53,6 +55,7 @@ def hash_chunks(request: SealingRequest, store: ObjectStore, workers: int) -> Ha
     Raises:
         DamageError: an object is missing, or is not what the encrypting side says it stored.
     """
+    _check_request(request)
     session_id, objects, suite = request.session_id, request.objects, suite_of(request.suite)
     hashed: dict[int, ChunkObject] = {}
 
@@ -72,12 +75,24 @@ def hash_chunks(request: SealingRequest, store: ObjectStore, workers: int) -> Ha
     data = table.encode()
     digest = sha256(data).digest()
     stored = StoredObject(key=chunk_table_key(session_id, digest), length=len(data), sha256=digest)
-    table.check(session_id, request.chunk_size, stored.key)
     _put_unless_there(store, stored.key, data)
     fetch_stored(stored, store)
     return HashedChunks(
         chunk_table=stored, chunk_count=len(objects), stored_bytes=table.stored_bytes, root=table.root()
     )
+
+
+def _check_request(request: SealingRequest) -> None:
+    """Refuse what no reader would accept; and no object is fetched under a name that is not its own."""
+    if request.chunk_size not in CHUNK_SIZES or not request.objects:
+        detail = "there is no chunk, or chunks have a size that is not allowed"
+        raise DamageError(DamageCode.CHUNK_TABLE_MISMATCH, "the list of chunk objects", detail)
+    told = ChunkTable(session_id=request.session_id, objects=request.objects)
+    told.check(request.session_id, request.chunk_size, "the list of chunk objects")
+    if request.sealed.key != sealed_key(request.session_id, request.sealed.sha256):
+        raise DamageError(DamageCode.SEALED_MISMATCH, "sealed metadata", "it is not named by its digest")
+    if request.sealed.length > LARGEST_OBJECT:
+        raise DamageError(DamageCode.SEALED_MISMATCH, request.sealed.key, "it is larger than any sealed metadata")
 
 
 def seal_session(
@@ -98,7 +113,9 @@ def seal_session(
     manifest = _manifest(request, hashed, previous)
     name = manifest_key(request.session_id, manifest.sequence)
     _put_unless_there(store, name, manifest.sign(key))
-    return open_envelope(bytes(fetch(name, LARGEST_ENVELOPE, store)), [key.public], name)
+    signed = open_envelope(bytes(fetch(name, LARGEST_ENVELOPE, store)), [key.public], name)
+    signed.manifest.check_place(request.session_id, manifest.sequence, name)
+    return signed
 
 
 def _put_unless_there(store: ObjectStore, key: str, data: bytes) -> None:
