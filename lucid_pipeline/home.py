@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
-from lucid_pipeline.archive.keyring import load_keys, save_keys
+from lucid_pipeline.archive.keyring import has_keys, load_keys, save_keys
 from lucid_pipeline.archive.keys import Identity, Recipient
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys
@@ -13,9 +14,9 @@ from lucid_pipeline.archive.writer import Encryption
 from lucid_pipeline.errors import UsageError
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog
-from lucid_pipeline.stores.catalog_url import catalog_exists, open_catalog
+from lucid_pipeline.stores.catalog_url import catalog_exists, catalog_file, open_catalog
 from lucid_pipeline.stores.keystore import Keystore
-from lucid_pipeline.stores.object_store import open_object_store
+from lucid_pipeline.stores.object_store import local_folder, open_object_store
 
 
 class Home:
@@ -29,6 +30,36 @@ class Home:
         """Dagster's home: its runs, events and settings."""
         return self.settings.home / "dagster"
 
+    def owns(self, path: Path) -> bool:
+        """Whether a path, links followed, is Lucid's own, which nobody may archive or remove as a recording.
+
+        That is all of the home and of the stores but for the landing folder, and the files that lie elsewhere.
+        """
+        landing = self._landing
+        in_folder = any(
+            path.is_relative_to(folder) and not (landing.is_relative_to(folder) and path.is_relative_to(landing))
+            for folder in self._own_folders
+        )
+        return in_folder or path in self._own_files
+
+    @cached_property
+    def _landing(self) -> Path:
+        return self.settings.landing_dir.resolve()
+
+    @cached_property
+    def _own_folders(self) -> list[Path]:
+        settings = self.settings
+        stores = (local_folder(settings.archive_url), local_folder(settings.keystore_url))
+        return [folder.resolve() for folder in (settings.home, *stores) if folder]
+
+    @cached_property
+    def _own_files(self) -> set[Path]:
+        settings = self.settings
+        catalog = catalog_file(settings.catalog_url)
+        keys = (settings.identity_file, settings.recipients_file, settings.signing_key_file, settings.trusted_keys_file)
+        beside = [catalog.with_name(catalog.name + ending) for ending in ("-wal", "-shm")]
+        return {file.resolve() for file in (catalog, *beside, *keys)}
+
     @contextmanager
     def catalog(self, *, create: bool = False) -> Iterator[Catalog]:
         """The catalog, closed afterwards; made, if it is not there, only where that is asked for.
@@ -37,7 +68,10 @@ class Home:
             UsageError: there is none, or it cannot be opened.
         """
         if not create and not self.has_catalog():
-            raise UsageError(f"there is no Lucid home at {self.settings.home}", "`lucid init` makes it, see LUCID_HOME")
+            raise UsageError(
+                f"there is no catalog for the home {self.settings.home}",
+                "`lucid init` makes a new home, `lucid rebuild-catalog` a lost catalog",
+            )
         catalog = open_catalog(self.settings.catalog_url)
         try:
             yield catalog
@@ -62,6 +96,10 @@ class Home:
         settings = self.settings
         return Encryption(recipients, settings.suite.suite, settings.codec.codec, settings.workers)
 
+    def keys_at_hand(self) -> Keys | None:
+        """What decrypts, or None on a host that holds no identity."""
+        return self.keys() if has_keys(self.settings.identity_file) else None
+
     def keys(self) -> Keys:
         """What decrypts: the identities at hand, and the keystore."""
         return Keys(load_keys(self.settings.identity_file, Identity, private=True), self.keystore())
@@ -75,7 +113,7 @@ class Home:
         return load_keys(self.settings.trusted_keys_file, PublicKey)
 
     def create(self) -> list[Path]:
-        """Make the folders and the keys that are missing; returns the key files that are new.
+        """Make the stores, folders and keys that are missing; returns the key files that are new.
 
         Safe to repeat, and for several processes at once: a key that is there is never replaced. Where there are
         recipients, but no identity, none is made: this host may write and not read.
@@ -86,11 +124,13 @@ class Home:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:
                 raise UsageError(f"cannot make the folder {folder}: {error.strerror}", "see LUCID_HOME") from error
+        for url in (settings.archive_url, settings.keystore_url):
+            open_object_store(url, create=True)
         return [*self._create_encryption_keys(), *self._create_signing_keys()]
 
     def _create_encryption_keys(self) -> Iterator[Path]:
         private, public = self.settings.identity_file, self.settings.recipients_file
-        if public.exists() and not private.exists():
+        if has_keys(public) and not has_keys(private):
             return
         if save_keys(private, [Identity.generate()], private=True, comment="opens sessions; keep a copy elsewhere"):
             yield private
@@ -101,7 +141,7 @@ class Home:
 
     def _create_signing_keys(self) -> Iterator[Path]:
         private, public = self.settings.signing_key_file, self.settings.trusted_keys_file
-        if public.exists() and not private.exists():
+        if has_keys(public) and not has_keys(private):
             return
         if save_keys(private, [SigningKey.generate()], private=True, comment="signs manifests; never leaves this host"):
             yield private

@@ -98,10 +98,14 @@ def load_settings() -> Settings:
     """The settings of this process.
 
     Raises:
-        UsageError: a variable has a value that cannot be; the message names the variable and never the value.
+        UsageError: a variable has a value that cannot be; the message names the variable and never the value. Or the
+            `.env` file cannot be read.
     """
     try:
         return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"cannot read the file .env here: {reason}", "mend it, or run Lucid elsewhere") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = f"{_PREFIX}{'_'.join(map(str, first['loc'])).upper()}"

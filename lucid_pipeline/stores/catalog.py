@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 from lucid_pipeline.archive.manifest import SignedManifest
+from lucid_pipeline.archive.reader import Known
 from lucid_pipeline.archive.sealed import SessionMetadata
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,6 +65,11 @@ class Seal:
     chunk_count: int
     stored_bytes: int
     sealed_at: str
+
+    @property
+    def known(self) -> Known:
+        """What tells a reader of the archive that it was turned back."""
+        return Known(self.sequence, self.envelope_sha256)
 
     @classmethod
     def of(cls, signed: SignedManifest) -> "Seal":
@@ -192,7 +198,9 @@ class Catalog(Protocol):
         """
 
     def record_seal(self, session_id: UUID, seal: Seal) -> None:
-        """Record a manifest, unless a newer one is known already; drop what stages handed over, and any failure.
+        """Record a manifest, unless it or a newer one is known; drop what stages handed over, and any failure.
+
+        Of two manifests with one sequence number the first counts: the archive never changes an object.
 
         What was found by verifying an older one says nothing of this one, and is dropped as well.
 

@@ -195,7 +195,7 @@ class SqliteCatalog(Catalog):
     def record_seal(self, session_id: UUID, seal: Seal) -> None:
         with self._writing() as connection:
             known = _get(connection, session_id).seal
-            if known == seal or _is_older(seal, known):
+            if known and seal.sequence <= known.sequence:
                 return
             connection.execute(
                 "UPDATE sessions SET state = ?, damages = '[]', verified_at = NULL WHERE session_id = ?",

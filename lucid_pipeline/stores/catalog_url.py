@@ -17,19 +17,31 @@ def open_catalog(url: str) -> Catalog:
             database server may hold a password.
         TransientError, PermanentError: as any call of the catalog.
     """
-    return SqliteCatalog(_path(url))
+    return SqliteCatalog(catalog_file(url))
 
 
 def catalog_exists(url: str) -> bool:
     """Whether a catalog is there already, which `open_catalog` would open and not make.
 
     Raises:
+        UsageError: as `open_catalog`, and where this user may not look.
+    """
+    path = catalog_file(url)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UsageError(f"cannot open the catalog {path}: {error.strerror}", "may this user use it?") from error
+    return True
+
+
+def catalog_file(url: str) -> Path:
+    """The file that a catalog's URL names.
+
+    Raises:
         UsageError: as `open_catalog`.
     """
-    return _path(url).exists()
-
-
-def _path(url: str) -> Path:
     scheme, _, path = url.partition("://")
     if scheme in ("mongodb", "mongodb+srv"):
         raise UsageError("this version has the SQLite catalog only; MongoDB comes later", _HINT)

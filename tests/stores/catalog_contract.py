@@ -1,0 +1,483 @@
+"""What every adapter of the catalog port promises. An adapter's tests inherit `CatalogContract` and say where."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from uuid_utils.compat import uuid7
+
+from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.errors import PermanentError, SessionNotFound, UsageError
+from lucid_pipeline.stores.catalog import (
+    Catalog,
+    Failure,
+    Seal,
+    SessionFilter,
+    SessionRecord,
+    Source,
+    Stage,
+    State,
+)
+from lucid_pipeline.stores.catalog_url import open_catalog
+
+ROOT = Path(__file__).parents[2]
+
+METADATA = SessionMetadata(
+    user="zoë",
+    host="db-1",
+    protocol="ssh",
+    started_at="2026-03-01T09:30:00.125+01:00",
+    ended_at="2026-03-01T10:00:00Z",
+    tags={"case": "4711", "quote": "\"'; DROP TABLE sessions; --", "empty": "", "nul": "a\0b"},
+)
+SEAL = Seal(
+    sequence=1,
+    envelope_sha256=bytes(range(32)),
+    key_id="0123456789abcdef",
+    root=b"\xff" * 32,
+    suite="AEAD_AES_256_GCM",
+    media_type="application/x-asciicast",
+    chunk_count=3,
+    stored_bytes=2**40,
+    sealed_at="2026-03-01T10:05:00.000Z",
+)
+FAILURE = Failure(stage="chunks", reason="the recording has gone", permanent=True)
+REGISTERED_AT = "2026-03-02T00:00:00.000Z"
+
+# Waits for a line on its standard input, then opens the catalog and registers recordings, some of which others register
+# too; says which session has which.
+REGISTER = """
+import sys
+from pathlib import Path
+from uuid import uuid4
+from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.stores.catalog import Source
+from lucid_pipeline.stores.catalog_url import open_catalog
+
+url, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+catalog = open_catalog(url)
+for n in range(count):
+    for fingerprint in (f"shared {n}", f"{name} {n}"):
+        record = catalog.register(uuid4(), Source(Path(f"/landing/{n}"), fingerprint), "a.cast", SessionMetadata())
+        print(f"{fingerprint}={record.session_id}", flush=True)
+catalog.close()
+"""
+
+# Registers sessions and hands over a document for each, without end; names each one when it is done.
+WRITE = """
+import sys
+from pathlib import Path
+from uuid import uuid4
+from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.stores.catalog import Source, Stage, State
+from lucid_pipeline.stores.catalog_url import open_catalog
+
+catalog = open_catalog(sys.argv[1])
+while True:
+    session_id = uuid4()
+    metadata = SessionMetadata(tags={"id": str(session_id)})
+    catalog.register(session_id, Source(Path("/landing/a"), str(session_id)), "a.cast", metadata)
+    catalog.hand_over(session_id, Stage.CHUNKS, session_id.bytes * 1000, State.CHUNKED)
+    print(session_id, flush=True)
+"""
+
+
+def script(source: str, *arguments: object) -> subprocess.Popen[str]:
+    """A Python process of its own."""
+    command = [sys.executable, "-c", source, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def a_source(fingerprint: str = "one", *, release: bool = False) -> Source:
+    return Source(Path("/landing/a.cast"), fingerprint, release)
+
+
+def register(catalog: Catalog, source: Source | None = None) -> UUID:
+    session_id = uuid7()
+    return catalog.register(session_id, source or a_source(str(session_id)), "a.cast", METADATA).session_id
+
+
+def a_record(state: State = State.SEALED, registered_at: str = REGISTERED_AT) -> SessionRecord:
+    """A sealed record with all that there can be, but a failure."""
+    return SessionRecord(
+        session_id=uuid7(),
+        state=state,
+        registered_at=registered_at,
+        metadata=METADATA,
+        name="a.cast",
+        source=Source(Path("/landing/a.cast"), str(uuid4()), release=True),
+        length=2**40,
+        duration_ms=1800_000,
+        seal=SEAL,
+        verified_at="2026-03-01T11:00:00.000Z",
+        damages=("missing_object: sessions/…", "root_mismatch"),
+    )
+
+
+names = st.sampled_from(["ann", "Ann", "bob", "zoë", "%", "a\0b"])
+zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-11))])
+moments = st.builds(
+    lambda microsecond, zone: datetime(2026, 3, 1, 0, 0, 0, microsecond, tzinfo=UTC).astimezone(zone),
+    st.integers(0, 5),
+    zones,
+)
+times = moments.map(datetime.isoformat)
+no_times = st.sampled_from(["", "yesterday", "2026-03-01T00:00:00", "2026-02-30T00:00:00Z"])
+tags = st.dictionaries(names, names, max_size=3)
+records = st.builds(
+    SessionRecord,
+    session_id=st.uuids(),
+    state=st.sampled_from(State),
+    registered_at=times,
+    metadata=st.builds(
+        SessionMetadata,
+        user=st.none() | names,
+        host=st.none() | names,
+        started_at=st.none() | times | no_times,
+        tags=tags,
+    ),
+    failure=st.none() | st.just(FAILURE),
+    damages=st.just(()) | st.just(("missing_object",)),
+)
+filters = st.builds(
+    SessionFilter,
+    user=st.none() | st.just("") | names,
+    host=st.none() | st.just("") | names,
+    state=st.none() | st.sampled_from(State),
+    failed=st.none() | st.booleans(),
+    damaged=st.none() | st.booleans(),
+    since=st.none() | moments,
+    until=st.none() | moments,
+    tags=tags.filter(lambda chosen: len(chosen) < 3),
+    limit=st.none() | st.integers(0, 5),
+)
+
+
+def started(record: SessionRecord) -> datetime:
+    try:
+        moment = datetime.fromisoformat(record.metadata.started_at or "")
+    except ValueError:
+        moment = None
+    return moment if moment and moment.tzinfo else datetime.fromisoformat(record.registered_at)
+
+
+def fits(record: SessionRecord, wanted: SessionFilter) -> bool:
+    return (
+        (not wanted.user or record.metadata.user == wanted.user)
+        and (not wanted.host or record.metadata.host == wanted.host)
+        and (wanted.state is None or record.state is wanted.state)
+        and (wanted.failed is None or (record.failure is not None) is wanted.failed)
+        and (wanted.damaged is None or bool(record.damages) is wanted.damaged)
+        and (wanted.since is None or started(record) >= wanted.since)
+        and (wanted.until is None or started(record) < wanted.until)
+        and wanted.tags.items() <= record.metadata.tags.items()
+    )
+
+
+class CatalogContract:
+    @pytest.fixture
+    def new_url(self) -> Callable[[], str]:
+        """Makes the URL of a catalog that has never been opened, at every call of another."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def url(self, new_url: Callable[[], str]) -> str:
+        return new_url()
+
+    @pytest.fixture
+    def catalog(self, url: str) -> Iterator[Catalog]:
+        with closing(open_catalog(url)) as catalog:
+            yield catalog
+
+    def test_a_registered_session_is_what_was_said_of_it(self, catalog: Catalog) -> None:
+        session_id, before = uuid7(), datetime.now(UTC).replace(microsecond=0)
+        record = catalog.register(session_id, a_source(release=True), "a.cast", METADATA)
+        assert before <= datetime.fromisoformat(record.registered_at) <= datetime.now(UTC)
+        assert record == SessionRecord(
+            session_id=session_id,
+            state=State.REGISTERED,
+            registered_at=record.registered_at,
+            metadata=METADATA,
+            name="a.cast",
+            source=a_source(release=True),
+        )
+        assert catalog.get(session_id) == record
+        assert catalog.find(SessionFilter()) == [record]
+
+    def test_what_is_written_is_there_when_the_catalog_is_opened_again(self, url: str) -> None:
+        with closing(open_catalog(url)) as catalog:
+            session_id = register(catalog)
+            catalog.hand_over(session_id, Stage.CHUNKS, b"rows", State.CHUNKED)
+            known = catalog.get(session_id)
+        with closing(open_catalog(url)) as catalog:
+            assert catalog.get(session_id) == known
+            assert catalog.handed_over(session_id, Stage.CHUNKS) == b"rows"
+
+    def test_a_fingerprint_has_one_session_whatever_is_said_later(self, catalog: Catalog) -> None:
+        first = catalog.register(uuid7(), a_source(), "a.cast", METADATA)
+        elsewhere = Source(Path("/elsewhere"), "one")
+        assert catalog.register(uuid7(), elsewhere, "b.cast", SessionMetadata(user="bob")) == first
+        assert catalog.find(SessionFilter()) == [first]
+
+    def test_a_session_that_is_to_be_released_stays_so(self, catalog: Catalog) -> None:
+        first = catalog.register(uuid7(), a_source(release=False), "a.cast", METADATA)
+        to_release = replace(first, source=a_source(release=True))
+        assert catalog.register(uuid7(), a_source(release=True), "b.cast", SessionMetadata()) == to_release
+        assert catalog.register(uuid7(), a_source(release=False), "b.cast", SessionMetadata()) == to_release
+
+    def test_a_session_id_is_never_given_to_a_second_recording(self, catalog: Catalog) -> None:
+        first = catalog.register(uuid7(), a_source("one"), "a.cast", METADATA)
+        with pytest.raises(UsageError, match="taken"):
+            catalog.register(first.session_id, a_source("two"), "b.cast", METADATA)
+        assert catalog.find(SessionFilter()) == [first]
+
+    def test_a_path_of_any_bytes_comes_back(self, catalog: Catalog) -> None:
+        path = Path("/landing/\udcff\udc80 \n'\".cast")
+        record = catalog.register(uuid7(), Source(path, "one"), path.name, METADATA)
+        assert record.source == Source(path, "one")
+        assert record.name == "\\udcff\\udc80 \n'\".cast"
+
+    def test_text_that_is_not_unicode_is_kept_escaped(self, catalog: Catalog) -> None:
+        record = catalog.register(uuid7(), a_source(), "\udcff", METADATA)
+        assert record.name == "\\udcff"
+        catalog.record_failure(record.session_id, Failure("recording", "cannot read /landing/\udcff", permanent=True))
+        failure = catalog.get(record.session_id).failure
+        assert failure == Failure("recording", "cannot read /landing/\\udcff", permanent=True)
+        catalog.record_verification(record.session_id, ["missing_object: \udcff"], REGISTERED_AT)
+        assert catalog.get(record.session_id).damages == ("missing_object: \\udcff",)
+
+    def test_a_number_that_does_not_fit_is_refused_and_changes_nothing(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        known = catalog.get(session_id)
+        with pytest.raises(PermanentError, match="64 bits"):
+            catalog.describe(session_id, 2**63, None)
+        assert catalog.get(session_id) == known
+
+    def test_a_session_that_is_not_there_is_not_found(self, catalog: Catalog) -> None:
+        register(catalog)
+        absent = uuid7()
+        calls: list[Callable[[], object]] = [
+            lambda: catalog.get(absent),
+            lambda: catalog.hand_over(absent, Stage.CHUNKS, b"", State.CHUNKED),
+            lambda: catalog.describe(absent, 1, None),
+            lambda: catalog.record_seal(absent, SEAL),
+            lambda: catalog.record_failure(absent, FAILURE),
+            lambda: catalog.record_verification(absent, (), REGISTERED_AT),
+            lambda: catalog.release_source(absent),
+        ]
+        for call in calls:
+            with pytest.raises(SessionNotFound, match=str(absent)):
+                call()
+        assert catalog.handed_over(absent, Stage.CHUNKS) is None
+        assert len(catalog.find(SessionFilter())) == 1
+
+    def test_a_stage_finds_the_newest_document_of_the_one_before(self, catalog: Catalog) -> None:
+        session_id, other = register(catalog), register(catalog)
+        assert catalog.handed_over(session_id, Stage.CHUNKS) is None
+        catalog.hand_over(session_id, Stage.RECORDING, b"", State.RECORDED)
+        catalog.hand_over(session_id, Stage.CHUNKS, b"older", State.CHUNKED)
+        catalog.hand_over(session_id, Stage.CHUNKS, b"newer\0\xff", State.CHUNKED)
+        assert catalog.handed_over(session_id, Stage.RECORDING) == b""
+        assert catalog.handed_over(session_id, Stage.CHUNKS) == b"newer\0\xff"
+        assert catalog.handed_over(session_id, Stage.MERKLE_TREE) is None
+        assert catalog.handed_over(other, Stage.CHUNKS) is None
+        assert catalog.get(session_id).state is State.CHUNKED
+
+    def test_a_document_may_be_large(self, catalog: Catalog) -> None:
+        session_id, document = register(catalog), bytes(range(256)) * 40_000
+        catalog.hand_over(session_id, Stage.CHUNKS, document, State.CHUNKED)
+        assert catalog.handed_over(session_id, Stage.CHUNKS) == document
+
+    def test_a_failure_is_known_until_a_stage_succeeds(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        known = catalog.get(session_id)
+        catalog.record_failure(session_id, Failure("recording", "the disk is full", permanent=False))
+        catalog.record_failure(session_id, FAILURE)
+        assert catalog.get(session_id) == replace(known, failure=FAILURE)
+        catalog.hand_over(session_id, Stage.RECORDING, b"", State.RECORDED)
+        assert catalog.get(session_id) == replace(known, state=State.RECORDED)
+
+    def test_a_described_recording_has_a_length_and_perhaps_a_duration(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        known = catalog.get(session_id)
+        catalog.describe(session_id, 2**53 + 1, 2**53 - 1)
+        assert catalog.get(session_id) == replace(known, length=2**53 + 1, duration_ms=2**53 - 1)
+        catalog.describe(session_id, 0, None)
+        assert catalog.get(session_id) == replace(known, length=0, duration_ms=None)
+
+    def test_a_seal_ends_the_lineage(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        known = catalog.get(session_id)
+        for stage in Stage:
+            catalog.hand_over(session_id, stage, b"document", State.HASHED)
+        catalog.record_failure(session_id, FAILURE)
+        catalog.record_seal(session_id, SEAL)
+        assert catalog.get(session_id) == replace(known, state=State.SEALED, seal=SEAL)
+        assert [catalog.handed_over(session_id, stage) for stage in Stage] == [None] * len(Stage)
+
+    def test_a_sealed_session_stays_sealed(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        catalog.record_seal(session_id, SEAL)
+        known = catalog.get(session_id)
+        catalog.hand_over(session_id, Stage.CHUNKS, b"late", State.CHUNKED)
+        catalog.record_failure(session_id, FAILURE)
+        assert catalog.get(session_id) == known
+        assert catalog.handed_over(session_id, Stage.CHUNKS) is None
+
+    def test_the_newest_seal_counts_in_whatever_order_they_come(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        second, third = replace(SEAL, sequence=2), replace(SEAL, sequence=3, root=bytes(32))
+        for seal, newest in ((second, second), (SEAL, second), (third, third), (second, third), (third, third)):
+            catalog.record_seal(session_id, seal)
+            assert catalog.get(session_id).seal == newest
+
+    def test_the_last_verification_counts(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        known = catalog.get(session_id)
+        damages = ("missing_object: …", "root_mismatch")
+        for found, at in ((damages, "2026-03-01T00:00:00.000Z"), ((), "2026-03-02T00:00:00.000Z")):
+            catalog.record_verification(session_id, found, at)
+            assert catalog.get(session_id) == replace(known, damages=found, verified_at=at)
+
+    def test_a_released_source_is_gone_and_still_recognised(self, catalog: Catalog) -> None:
+        source = a_source(release=True)
+        session_id = register(catalog, source)
+        known = replace(catalog.get(session_id), source=None)
+        for _ in range(2):
+            catalog.release_source(session_id)
+            assert catalog.get(session_id) == known
+        assert catalog.register(uuid7(), source, "a.cast", METADATA) == known
+
+    def test_a_restored_record_is_there_in_whole(self, catalog: Catalog) -> None:
+        sealed, failed = a_record(), replace(a_record(State.RECORDED), seal=None, failure=FAILURE)
+        bare = SessionRecord(uuid7(), State.SEALED, REGISTERED_AT)
+        for record in (sealed, failed, bare):
+            catalog.restore(record)
+            catalog.restore(record)
+            assert catalog.get(record.session_id) == record
+        assert catalog.find(SessionFilter()) == [bare, failed, sealed]
+        assert sealed.source
+        assert catalog.register(uuid7(), sealed.source, "b.cast", SessionMetadata()) == sealed
+
+    def test_a_restored_record_replaces_all_but_the_source(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        known = catalog.get(session_id)
+        catalog.hand_over(session_id, Stage.CHUNKS, b"rows", State.CHUNKED)
+        catalog.record_failure(session_id, FAILURE)
+        restored = replace(a_record(), session_id=session_id, metadata=SessionMetadata(tags={"case": "other"}))
+        catalog.restore(restored)
+        assert catalog.get(session_id) == replace(restored, source=known.source)
+        assert catalog.handed_over(session_id, Stage.CHUNKS) is None
+        assert catalog.find(SessionFilter(tags={"case": "4711"})) == []
+
+    def test_a_fingerprint_stays_with_the_session_that_has_it(self, catalog: Catalog) -> None:
+        first, second = a_record(), a_record()
+        catalog.restore(first)
+        catalog.restore(replace(second, source=first.source))
+        assert catalog.get(first.session_id) == first
+        assert catalog.get(second.session_id) == replace(second, source=None)
+
+    def test_an_archive_that_was_turned_back_does_not_turn_back_the_catalog(self, catalog: Catalog) -> None:
+        record = replace(a_record(), seal=replace(SEAL, sequence=2))
+        catalog.restore(record)
+        for older in (SEAL, None):
+            catalog.restore(replace(record, seal=older, metadata=SessionMetadata(), state=State.HASHED))
+            assert catalog.get(record.session_id) == record
+        again = replace(record, metadata=SessionMetadata(user="bob"))
+        catalog.restore(again)
+        assert catalog.get(record.session_id) == again
+
+    def test_the_newest_session_comes_first_and_a_limit_keeps_it(self, catalog: Catalog) -> None:
+        newest_first = sorted((register(catalog) for _ in range(5)), reverse=True)
+        for limit in (None, 0, 1, 5, 6):
+            found = [record.session_id for record in catalog.find(SessionFilter(limit=limit))]
+            assert found == newest_first[:limit]
+
+    @pytest.mark.parametrize(
+        "started_at", ["2026-03-01T12:00:00+02:00", "2026-03-01t10:00:00z", "2026-03-01T10:00:00.000000999Z"]
+    )
+    def test_a_time_is_compared_as_the_moment_it_is(self, catalog: Catalog, started_at: str) -> None:
+        catalog.restore(replace(a_record(), metadata=SessionMetadata(started_at=started_at)))
+        moment, instant = datetime(2026, 3, 1, 10, tzinfo=UTC), timedelta(microseconds=1)
+        assert catalog.find(SessionFilter(since=moment, until=moment + instant))
+        assert not catalog.find(SessionFilter(since=moment + instant))
+        assert not catalog.find(SessionFilter(until=moment))
+
+    @settings(
+        deadline=None,
+        max_examples=60,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
+    @given(sessions=st.lists(records, max_size=8, unique_by=lambda record: record.session_id), data=st.data())
+    def test_a_filter_finds_what_fits_it_and_nothing_else(
+        self, new_url: Callable[[], str], sessions: list[SessionRecord], data: st.DataObject
+    ) -> None:
+        with closing(open_catalog(new_url())) as catalog:
+            for record in sessions:
+                catalog.restore(record)
+            for wanted in data.draw(st.lists(filters, min_size=1, max_size=10)):
+                fitting = sorted((r.session_id for r in sessions if fits(r, wanted)), reverse=True)
+                assert [r.session_id for r in catalog.find(wanted)] == fitting[: wanted.limit]
+
+    def test_threads_that_register_the_same_recordings_get_the_same_sessions(self, catalog: Catalog) -> None:
+        fingerprints = [f"recording {n % 20}" for n in range(200)]
+        with ThreadPoolExecutor(16) as threads:
+            found = list(threads.map(lambda name: register(catalog, a_source(name)), fingerprints))
+        assert len(dict.fromkeys(zip(fingerprints, found, strict=True))) == 20
+        assert {record.session_id for record in catalog.find(SessionFilter())} == set(found)
+
+    def test_of_two_seals_with_one_number_the_first_counts(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        catalog.record_seal(session_id, SEAL)
+        catalog.record_seal(session_id, replace(SEAL, envelope_sha256=bytes(32)))
+        assert catalog.get(session_id).seal == SEAL
+
+    def test_of_seals_that_come_at_once_the_newest_counts(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda n: catalog.record_seal(session_id, replace(SEAL, sequence=n)), range(1, 41)))
+        assert catalog.get(session_id).seal == replace(SEAL, sequence=40)
+
+    def test_processes_that_open_a_fresh_catalog_at_once_all_find_their_sessions(self, url: str) -> None:
+        with ExitStack() as stack:
+            processes = [stack.enter_context(script(REGISTER, url, f"process {n}", 20)) for n in range(4)]
+            assert [p.stdout.readline() for p in processes if p.stdout] == ["ready\n"] * 4
+            for process in processes:
+                assert process.stdin
+                process.stdin.write("go\n")
+                process.stdin.flush()
+            printed = [process.communicate(timeout=120)[0] for process in processes]
+            assert [process.returncode for process in processes] == [0] * 4
+        sessions = {line for output in printed for line in output.splitlines()}
+        assert len(sessions) == 20 + 4 * 20
+        with closing(open_catalog(url)) as catalog:
+            records = catalog.find(SessionFilter())
+        assert {f"{r.source.fingerprint}={r.session_id}" for r in records if r.source} == sessions
+        assert len(records) == len(sessions)
+
+    def test_a_writer_that_is_killed_loses_nothing_it_finished_and_leaves_no_lock(self, url: str) -> None:
+        finished: list[UUID] = []
+        for lines in (1, 5, 20):
+            with script(WRITE, url) as writer:
+                assert writer.stdout
+                finished += [UUID(writer.stdout.readline().strip()) for _ in range(lines)]
+                writer.kill()
+                finished += [UUID(line) for line in writer.stdout.read().splitlines() if len(line) == 36]
+        with closing(open_catalog(url)) as catalog:
+            assert all(catalog.handed_over(id_, Stage.CHUNKS) == id_.bytes * 1000 for id_ in finished)
+            for record in catalog.find(SessionFilter()):
+                document = catalog.handed_over(record.session_id, Stage.CHUNKS)
+                assert (record.state is State.CHUNKED) is (document is not None)
+                assert record.metadata.tags == {"id": str(record.session_id)}
+            register(catalog)
