@@ -24,6 +24,6 @@ def parse_pairs(texts: Iterable[str], option: str) -> dict[str, str]:
         if not equals or not key:
             raise UsageError(f"{option} takes KEY=VALUE, not {text!r}")
         if key in pairs:
-            raise UsageError(f"{option} has {key!r} twice")
+            raise UsageError(f"{option} has {key!r} twice", "each key has one value")
         pairs[key] = value
     return pairs

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lucid_pipeline.errors import TransientError, UsageError
@@ -25,11 +25,14 @@ def new_file(path: Path) -> Iterator[int]:
         UsageError: the file exists, or cannot be made there.
         TransientError: it cannot be written, as on a full disk.
     """
-    if path.exists():
-        raise UsageError(f"{path} exists", "choose another name, or remove it first")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.parent / f".{os.urandom(8).hex()}.partial"
     try:
+        with suppress(FileNotFoundError):
+            path.lstat()
+            raise FileExistsError
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise _exists(path) from error
     except OSError as error:
         raise UsageError(
             f"cannot write {path}: {error.strerror}", "is there such a folder, and may you write?"
@@ -39,9 +42,13 @@ def new_file(path: Path) -> Iterator[int]:
         os.fsync(descriptor)
         os.link(partial, path)
     except FileExistsError as error:
-        raise UsageError(f"{path} exists", "choose another name, or remove it first") from error
+        raise _exists(path) from error
     except OSError as error:
         raise TransientError(f"cannot write {path}: {error.strerror}") from error
     finally:
         os.close(descriptor)
         partial.unlink()
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(f"{path} exists", "choose another name, or remove it first")

@@ -3,12 +3,12 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dagster import DagsterInstance, RunsFilter
 from dagster._core.instance.ref import InstanceRef
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from lucid_pipeline.errors import UsageError
 
@@ -34,6 +34,8 @@ def open_instance(folder: Path) -> Iterator[DagsterInstance]:
     Raises:
         UsageError: the folder cannot be used.
     """
+    if set("?%") & set(str(folder)):
+        raise UsageError(f"the path {folder} has a ? or a %, which Dagster cannot take", "see LUCID_HOME")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with exclusive(folder):
@@ -59,7 +61,8 @@ def registered_process(instance: DagsterInstance, folder: Path) -> Iterator[str]
     processes.mkdir(exist_ok=True)
     with exclusive(folder):
         for path in processes.iterdir():
-            _report_if_dead(instance, path)
+            with suppress(FileNotFoundError):  # that process ends just now
+                _report_if_dead(instance, path)
         name = os.urandom(8).hex()
         descriptor = os.open(processes / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -77,7 +80,7 @@ def _report_if_dead(instance: DagsterInstance, path: Path) -> None:
     except BlockingIOError:
         return
     else:
-        wanted = RunsFilter(tags={PROCESS_TAG: path.name}, statuses=IN_PROGRESS_RUN_STATUSES)
+        wanted = RunsFilter(tags={PROCESS_TAG: path.name}, statuses=NOT_FINISHED_STATUSES)
         for run in instance.get_runs(wanted):
             instance.report_run_failed(run, "The process that ran this was killed.")
         path.unlink()

@@ -8,8 +8,11 @@ from uuid import UUID
 
 from dagster import (
     AssetKey,
+    DagsterEventType,
+    DagsterExecutionInterruptedError,
     DagsterInstance,
     Definitions,
+    ExecuteInProcessResult,
     InitLoggerContext,
     RunConfig,
     in_process_executor,
@@ -83,17 +86,21 @@ class LineageRunner:
     def remove_recordings(self, session_ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """Run the clean-up job for sessions whose recordings are to be removed; returns why some stay."""
         config = RemoveRecordings(session_ids=[str(session_id) for session_id in session_ids])
-        result = self._definitions.resolve_job_def(clean_up.name).execute_in_process(
-            instance=self._instance,
-            run_config=RunConfig(ops={REMOVE_RECORDINGS: config}, loggers=_NO_CONSOLE),
-            tags=self._tags,
-            raise_on_error=False,
+        result = _raise_interrupt(
+            self._definitions.resolve_job_def(clean_up.name).execute_in_process(
+                instance=self._instance,
+                run_config=RunConfig(ops={REMOVE_RECORDINGS: config}, loggers=_NO_CONSOLE),
+                tags=self._tags,
+                raise_on_error=False,
+            )
         )
         if result.success:
             return {}
         failures = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
         reasons = {key: value.value for failure in failures if failure for key, value in failure.metadata.items()}
-        return {session_id: str(reasons.get(str(session_id), "the clean-up run failed")) for session_id in session_ids}
+        if not reasons:
+            return dict.fromkeys(session_ids, "the clean-up run failed")
+        return {session_id: str(reasons[str(session_id)]) for session_id in session_ids if str(session_id) in reasons}
 
     def _advanced(self, before: Sequence[SessionRecord]) -> list[SessionRecord]:
         """The sessions that came further than they were and have not failed: another run may take them on."""
@@ -103,13 +110,15 @@ class LineageRunner:
     def _run(self, batch: Sequence[str], stages: Sequence[str]) -> None:
         alone = len(batch) == 1
         ends = {} if alone else {_RANGE_START: batch[0], _RANGE_END: batch[-1]}
-        self._lineage.execute_in_process(
-            instance=self._instance,
-            run_config={"loggers": _NO_CONSOLE},
-            asset_selection=[AssetKey(stage) for stage in stages],
-            tags={**self._tags, **ends},
-            raise_on_error=False,
-            partition_key=batch[0] if alone else None,
+        _raise_interrupt(
+            self._lineage.execute_in_process(
+                instance=self._instance,
+                run_config={"loggers": _NO_CONSOLE},
+                asset_selection=[AssetKey(stage) for stage in stages],
+                tags={**self._tags, **ends},
+                raise_on_error=False,
+                partition_key=batch[0] if alone else None,
+            )
         )
 
     def _partitions(self) -> Sequence[str]:
@@ -118,7 +127,16 @@ class LineageRunner:
     def _add_partitions(self, keys: Sequence[str]) -> None:
         with exclusive(self._folder):
             known = set(self._partitions())
-            self._instance.add_dynamic_partitions(PARTITIONS, [key for key in keys if key not in known])
+            self._instance.add_dynamic_partitions(PARTITIONS, [key for key in dict.fromkeys(keys) if key not in known])
+
+
+def _raise_interrupt(result: ExecuteInProcessResult) -> ExecuteInProcessResult:
+    """A run's result; but where control-c ended it, which Dagster records and keeps to itself, the interrupt again."""
+    for event in result.all_events:
+        error = event.job_failure_data.error if event.event_type is DagsterEventType.RUN_FAILURE else None
+        if error and error.cls_name == DagsterExecutionInterruptedError.__name__:
+            raise KeyboardInterrupt
+    return result
 
 
 def _has_moved(old: SessionRecord, new: SessionRecord) -> bool:
@@ -156,7 +174,7 @@ def open_runner(home: Home, progress: Progress) -> Iterator[LineageRunner]:
             "encryption": home.encryption(),
             "signing_key": home.signing_key(),
             "trusted_keys": home.trusted_keys(),
-            "keys": home.keys() if home.settings.identity_file.exists() else None,
+            "keys": home.keys_at_hand(),
             "settings": home.settings,
             "progress": progress,
         }

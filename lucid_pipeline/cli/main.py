@@ -54,7 +54,8 @@ def _reporting(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def reporting(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            result = command(*args, **kwargs)
+            sys.stdout.flush()
         except LucidError as error:
             _tell(f"error: {error}")
             raise typer.Exit(error.exit_status) from None
@@ -62,15 +63,25 @@ def _reporting(command: Callable[P, R]) -> Callable[P, R]:
             _tell("interrupted; the same command goes on where this one stopped")
             raise typer.Exit(_INTERRUPTED) from None
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
+            raise typer.Exit(1) from None
+        except OSError as error:
+            _drop_output()
+            _tell(f"error: {error.strerror}: {error.filename or 'while writing'} (mend it, then do the same again)")
             raise typer.Exit(1) from None
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - a traceback could show a secret
             _tell(f"error: unexpected {type(error).__name__} at {_place(error)} (a fault in Lucid, please report it)")
             raise typer.Exit(1) from None
+        return result
 
     return reporting
+
+
+def _drop_output() -> None:
+    """Let what is left of standard output go nowhere: writing it again as the process ends would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(line: str) -> None:

@@ -21,6 +21,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Column, Table
+from rich.text import Text
 
 from lucid_pipeline.archive.ports import Progress as OnBytes
 
@@ -40,21 +41,16 @@ class Output:
     def _people(self) -> Console:
         stream = sys.stderr if self.as_json else sys.stdout
         width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDE
-        return Console(file=stream, highlight=False, width=width)
+        return Console(file=stream, highlight=False, emoji=False, width=width)
 
     def result(self, document: object, *tables: object) -> None:
-        """The outcome of a command: `document` for machines, `tables` for people."""
+        """The outcome of a command: `document` for machines, tables and lines of text for people."""
         if self.as_json:
             json.dump(document, sys.stdout, indent=2)
             sys.stdout.write("\n")
         else:
-            for table in tables:
-                self._people.print(table)
-
-    def say(self, text: str) -> None:
-        """A line for people only."""
-        if not self.as_json:
-            self._people.print(text)
+            for shown in tables:
+                self._people.print(Text(printable(shown)) if isinstance(shown, str) else shown)
 
     @contextmanager
     def progress(self, description: str, total: int | None) -> Iterator[OnBytes]:
@@ -90,7 +86,7 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[obj
 
 def facts(title: str, values: Mapping[str, object]) -> Table:
     """A two-column table of what is known; what is not known is left out."""
-    made = Table(Column(), Column(overflow="fold"), title=title, title_justify="left", show_header=False)
+    made = Table(Column(), Column(overflow="fold"), title=cell(title), title_justify="left", show_header=False)
     for name, value in values.items():
         if value is not None and value != "":
             made.add_row(name, cell(value))

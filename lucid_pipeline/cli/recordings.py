@@ -15,32 +15,39 @@ class Found:
     refused: dict[Path, str] = field(default_factory=dict)
 
 
-def find_recordings(paths: Iterable[Path]) -> Found:
+def find_recordings(paths: Iterable[Path], is_own: Callable[[Path], bool]) -> Found:
     """All files that are named, and all files in folders that are named, at any depth, in the order of their names.
 
-    Links and special files inside folders are refused, not followed: a folder says nothing of where they lead.
+    Links and special files inside folders are refused, not followed: a folder says nothing of where they lead. What
+    `is_own` says is Lucid's own is passed over in a folder, and refused where it is named: it is no recording.
     """
     found = Found()
     for path in paths:
         try:
             status = path.stat()
+            if is_own(path.resolve()):
+                found.refused[path] = f"{path} is Lucid's own (name recordings, or folders of recordings)"
+                continue
         except OSError as error:
             found.refused[path] = f"cannot find {path}: {error.strerror} (is the path right?)"
             continue
         if stat.S_ISDIR(status.st_mode):
-            _add_folder(path, found)
+            _add_folder(path, is_own, found)
         else:
             _add_file(path, status, found)
     return found
 
 
-def _add_folder(folder: Path, found: Found) -> None:
+def _add_folder(folder: Path, is_own: Callable[[Path], bool], found: Found) -> None:
     def refuse(error: OSError) -> None:
         path = Path(os.fsdecode(error.filename))
         found.refused[path] = f"cannot read the folder {path}: {error.strerror} (may this user read it?)"
 
     for parent, _, names in _walk(folder, refuse):
+        real = Path(parent).resolve()
         for name in names:
+            if is_own(real / name):
+                continue
             path = Path(parent, name)
             try:
                 _add_file(path, path.lstat(), found)

@@ -20,7 +20,8 @@ def recording(context: AssetExecutionContext, catalog: ResourceParam[Catalog]) -
         source = source_of(catalog, session_id)
         with open_recording(source.path) as file:
             media_type = media.sniff(file.read(0, media.SNIFF_BYTES))
-            catalog.describe(session_id, len(file))
+            if len(file) != catalog.get(session_id).length:
+                catalog.describe(session_id, len(file))
             catalog.hand_over(session_id, Stage.RECORDING, file.identity.encode(), State.RECORDED)
             return {"size_bytes": MetadataValue.int(len(file)), "media_type": MetadataValue.text(media_type)}
 

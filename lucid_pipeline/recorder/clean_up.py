@@ -10,7 +10,7 @@ from pydantic import Field
 
 from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.ports import ObjectStore
-from lucid_pipeline.archive.reader import Keys, Known
+from lucid_pipeline.archive.reader import Keys
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.archive.verify import verify_session
@@ -65,7 +65,7 @@ def _require_intact(record: SessionRecord, catalog: Catalog, verifier: Verifier)
         verifier.trusted,
         workers=verifier.workers,
         keys=verifier.keys,
-        known=Known(seal.sequence, seal.envelope_sha256),
+        known=seal.known,
     )
     codes = [damage.code for damage in report.damages]
     catalog.record_verification(record.session_id, codes, timestamp(datetime.now(UTC)))

@@ -44,7 +44,7 @@ def archive(
     metadata = session_metadata(parse_pairs(meta or [], "--meta"))
     if move and home.settings.keep_landing:
         raise UsageError("--move removes files, and LUCID_KEEP_LANDING forbids it", "leave one of them out")
-    found = find_recordings(paths)
+    found = find_recordings(paths, home.owns)
     if not found.files and not found.refused:
         raise UsageError("there is no file to archive", "the folder is empty")
     started = timestamp(datetime.now(UTC))

@@ -9,12 +9,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from lucid_pipeline.archive.reader import Known
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.verify import VerificationReport, verify_session
 from lucid_pipeline.cli.commands.archive import archive_files
 from lucid_pipeline.cli.describe import damage_table, duration, report_document, session_document
-from lucid_pipeline.cli.output import Json, Output, facts, size, table
+from lucid_pipeline.cli.output import Json, Output, facts, printable, size, table
 from lucid_pipeline.cli.recordings import find_recordings
 from lucid_pipeline.errors import LucidError
 from lucid_pipeline.home import Home
@@ -39,7 +38,7 @@ def demo(as_json: Json = False) -> None:
     with home.catalog(create=True):
         pass
     landed = _land(home.settings.landing_dir)
-    found = find_recordings(landed)
+    found = find_recordings(landed, home.owns)
     records = archive_files(home, found, _METADATA, move=not home.settings.keep_landing, output=output)
     if found.refused:
         raise LucidError("; ".join(found.refused.values()), "see the README")
@@ -65,14 +64,13 @@ def _land(landing: Path) -> list[Path]:
 
 
 def _verify(home: Home, record: SessionRecord) -> VerificationReport:
-    known = Known(record.seal.sequence, record.seal.envelope_sha256) if record.seal else None
     return verify_session(
         record.session_id,
         home.archive(),
         home.trusted_keys(),
         workers=home.settings.workers,
         keys=home.keys(),
-        known=known,
+        known=record.seal.known if record.seal else None,
     )
 
 
@@ -124,4 +122,4 @@ def _advice(home: Home, record: SessionRecord) -> Text:
         f"  DAGSTER_HOME={home.dagster_folder} dagster dev -w workspace.yaml",
         "      the lineage and these runs in a browser, on port 3000",
     )
-    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
+    return Text("\n".join(map(printable, lines)), no_wrap=True, overflow="ignore")

@@ -32,7 +32,7 @@ def export(
     """Write the original bytes of a session. The file appears only when all of it has been checked."""
     session_id = parse_session_id(session)
     home, output = Home(load_settings()), Output(as_json)
-    wanted = parse_range(byte_range) if byte_range else None
+    wanted = None if byte_range is None else parse_range(byte_range)
     store = home.archive()
     manifest = load_manifest(session_id, store, home.trusted_keys()).manifest
     reader = SessionReader.open(manifest, store, home.keys())

@@ -1,7 +1,5 @@
 """`lucid init`: data home, keys, catalog."""
 
-from rich.console import Group
-
 from lucid_pipeline.cli.output import Json, Output, facts
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import load_settings
@@ -32,4 +30,4 @@ def init(as_json: Json = False) -> None:
         if created
         else "Everything was there already."
     )
-    output.result({**places, "created": created}, Group(facts("Lucid home", places), advice))
+    output.result({**places, "created": created}, facts("Lucid home", places), advice)

@@ -14,20 +14,20 @@ from lucid_pipeline.cli.output import Json, Output, printable, table
 from lucid_pipeline.errors import LucidError, SessionNotFound
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import load_settings
-from lucid_pipeline.stores.catalog import Seal, SessionRecord, State
+from lucid_pipeline.stores.catalog import Catalog, Seal, SessionRecord, State
 
 
 def rebuild_catalog(as_json: Json = False) -> None:
     """Make the catalog again from the archive alone. Names, users and hosts need the identity to be read."""
     home, output = Home(load_settings()), Output(as_json)
     store, trusted = home.archive(), home.trusted_keys()
-    keys = home.keys() if home.settings.identity_file.exists() else None
+    keys = home.keys_at_hand()
     restored, unsealed = 0, 0
     failures: dict[str, str] = {}
     with home.catalog(create=True) as catalog:
         for session_id in archived_sessions(store):
             try:
-                catalog.restore(_read(session_id, store, trusted, keys))
+                catalog.restore(_read(session_id, store, trusted, keys, _known(session_id, catalog)))
                 restored += 1
             except SessionNotFound:
                 unsealed += 1
@@ -44,9 +44,20 @@ def rebuild_catalog(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _read(session_id: UUID, store: ObjectStore, trusted: list[PublicKey], keys: Keys | None) -> SessionRecord:
-    signed = load_manifest(session_id, store, trusted)
-    record = SessionRecord(session_id, State.SEALED, signed.manifest.created_at, seal=Seal.of(signed))
+def _known(session_id: UUID, catalog: Catalog) -> SessionRecord | None:
+    try:
+        return catalog.get(session_id)
+    except SessionNotFound:
+        return None
+
+
+def _read(
+    session_id: UUID, store: ObjectStore, trusted: list[PublicKey], keys: Keys | None, known: SessionRecord | None
+) -> SessionRecord:
+    """What the archive says of a session; what cannot be unsealed here stays as the catalog knew it."""
+    signed = load_manifest(session_id, store, trusted, known.seal.known if known and known.seal else None)
+    new = SessionRecord(session_id, State.SEALED, signed.manifest.created_at)
+    record = replace(known or new, state=State.SEALED, seal=Seal.of(signed), failure=None)
     if keys is None:
         return record
     try:

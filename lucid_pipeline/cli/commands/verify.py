@@ -11,7 +11,7 @@ import typer
 from lucid_pipeline.archive.keyring import load_keys
 from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.ports import ObjectStore
-from lucid_pipeline.archive.reader import Keys, Known, archived_sessions
+from lucid_pipeline.archive.reader import Keys, archived_sessions
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.archive.verify import VerificationReport, verify_session
@@ -47,7 +47,8 @@ def verify(
                 reports.append(_verify(session_id, home, store, trusted, keys, catalog, output))
             except SessionNotFound:
                 absent.append(session_id)
-    _show(reports, absent, output)
+    if reports or every:
+        _show(reports, absent, output)
     if absent and not every:
         raise SessionNotFound(f"the archive has no manifest of session {absent[0]}", "see: lucid list")
     if not all(report.intact for report in reports):
@@ -77,7 +78,7 @@ def _verify(
             trusted,
             workers=home.settings.workers,
             keys=keys,
-            known=Known(seal.sequence, seal.envelope_sha256) if seal else None,
+            known=seal.known if seal else None,
             progress=progress,
         )
     if catalog and seal:

@@ -1,0 +1,143 @@
+"""`lucid export`: the original bytes or a range of them, whole or not at all."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import RECORDINGS, Archived
+from tests.cli.support import entries, flip, ordinary_user
+from tests.support import noise
+
+MIB = 2**20
+NOISE = RECORDINGS["c-noise.bin"]
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_recording_comes_out_as_it_went_in(archived: Archived, tmp_path: Path, name: str) -> None:
+    away, session_id = archived.lucid.inside(tmp_path), archived.ids[name]
+    document = away.json("export", session_id, "-o", "out")
+    assert document == {"session_id": session_id, "file": "out", "start": 0, "length": len(RECORDINGS[name])}
+    assert (tmp_path / "out").read_bytes() == RECORDINGS[name]
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o600
+    assert entries(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "stop"),
+    [
+        ("0-0", 0, 1),
+        ("0-", 0, len(NOISE)),
+        (f"{MIB - 1}-{MIB}", MIB - 1, MIB + 1),
+        (f"{MIB}-{2 * MIB - 1}", MIB, 2 * MIB),
+        (f"100-{2 * MIB + 100}", 100, 2 * MIB + 101),
+        (f"{len(NOISE) - 1}-", len(NOISE) - 1, len(NOISE)),
+        (f"{len(NOISE) - 5}-{2**62}", len(NOISE) - 5, len(NOISE)),
+    ],
+)
+def test_a_range_includes_both_ends(archived: Archived, tmp_path: Path, text: str, start: int, stop: int) -> None:
+    document = archived.lucid.json("export", archived.ids["c-noise.bin"], "--range", text, "-o", tmp_path / "out")
+    assert (document["start"], document["length"]) == (start, stop - start)
+    assert (tmp_path / "out").read_bytes() == NOISE[start:stop]
+
+
+def test_a_pipe_takes_the_whole_or_a_range(archived: Archived) -> None:
+    session_id = archived.ids["c-noise.bin"]
+    assert archived.lucid.ok("export", session_id, "-o", "-").out == NOISE
+    assert archived.lucid.ok("export", session_id, "-o", "-", "--range", "7-8").out == NOISE[7:9]
+    assert archived.lucid.ok("export", archived.ids["b-empty"], "-o", "-").out == b""
+
+
+@pytest.mark.parametrize("text", ["5-3", "-5", "a-b", "", "5", "1-2-3", "0x1-0x2", "-", f"{10**20}-", "0 - 5", "1-2\n"])
+def test_a_range_that_cannot_be_is_refused(archived: Archived, tmp_path: Path, text: str) -> None:
+    line = archived.lucid.refused("export", archived.ids["c-noise.bin"], "--range", text, "-o", tmp_path / "out")
+    assert "range" in line
+    assert entries(tmp_path) == []
+
+
+def test_a_range_behind_the_end_is_refused(archived: Archived, tmp_path: Path) -> None:
+    for name in ("c-noise.bin", "b-empty"):
+        length = len(RECORDINGS[name])
+        line = archived.lucid.refused("export", archived.ids[name], "--range", f"{length}-", "-o", tmp_path / "out")
+        assert f"{length} bytes" in line
+    assert entries(tmp_path) == []
+
+
+def test_a_file_that_exists_is_never_replaced(archived: Archived, tmp_path: Path) -> None:
+    away = archived.lucid.inside(tmp_path)
+    (tmp_path / "file").write_bytes(b"mine")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for target in ("file", ".", "dangling", "/dev/null"):
+        away.refused("export", archived.ids["b-empty"], "-o", target)
+    assert (tmp_path / "file").read_bytes() == b"mine"
+    assert entries(tmp_path) == ["dangling", "file"]
+
+
+def test_places_where_nothing_can_be_written_are_refused(archived: Archived, tmp_path: Path) -> None:
+    closed, shut = tmp_path / "closed", tmp_path / "shut"
+    closed.mkdir(mode=0o500)
+    shut.mkdir(mode=0o000)
+    (tmp_path / "file").write_bytes(b"")
+    for target in (closed / "out", shut / "out", tmp_path / "file" / "out", tmp_path / "none" / "out", "n" * 256):
+        line = archived.lucid.refused(
+            "export", archived.ids["b-empty"], "-o", target, preexec_fn=ordinary_user(), cwd=tmp_path
+        )
+        assert os.fspath(target)[:64] in line
+    assert entries(tmp_path) == ["closed", "file", "shut"]
+
+
+@pytest.mark.parametrize("name", ["[b]", "-o", "n" * 255, "line\nbreak", ":x:", b"\xff"])
+def test_a_file_of_any_name_is_written(archived: Archived, tmp_path: Path, name: str | bytes) -> None:
+    ended = archived.lucid.inside(tmp_path).ok("export", archived.ids["b-empty"], "-o", name)
+    assert entries(tmp_path) == [os.fsdecode(name)]
+    assert not {char for char in ended.text if not char.isprintable()} - {"\n"}
+
+
+def test_a_reader_that_goes_away_is_no_error_to_tell(archived: Archived) -> None:
+    session_id = archived.ids["c-noise.bin"]
+    with archived.lucid.start("export", session_id, "-o", "-") as process:
+        assert process.stdout
+        assert process.stdout.read(10) == NOISE[:10]
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, b"")
+
+
+def test_a_damaged_recording_leaves_no_file(copied: Archived, tmp_path: Path) -> None:
+    chunks = copied.lucid.archive_folder / "sessions" / copied.ids["c-noise.bin"] / "chunks"
+    flip(sorted(chunks.iterdir())[1])
+    away = tmp_path / "away"
+    away.mkdir()
+    lucid = copied.lucid.inside(away)
+    ended = lucid.run("export", copied.ids["c-noise.bin"], "-o", "out")
+    assert (ended.status, ended.out) == (1, b"")
+    assert "object_digest_mismatch" in ended.error
+    assert entries(away) == []
+    # What is whole is served still, and a pipe gets not a byte that is not.
+    lucid.ok("export", copied.ids["c-noise.bin"], "-o", "first", "--range", f"0-{MIB - 1}")
+    assert (away / "first").read_bytes() == NOISE[:MIB]
+    ended = lucid.run("export", copied.ids["c-noise.bin"], "-o", "-")
+    assert (ended.status, ended.out) == (1, NOISE[:MIB])
+    assert "object_digest_mismatch" in ended.error
+
+
+def test_json_and_the_recording_do_not_mix(archived: Archived) -> None:
+    assert "--json" in archived.lucid.refused("export", archived.ids["b-empty"], "-o", "-", "--json")
+
+
+def test_it_needs_no_catalog(copied: Archived, tmp_path: Path) -> None:
+    for path in copied.lucid.home.glob("catalog.sqlite3*"):
+        path.unlink()
+    (copied.lucid.home / "dagster").rename(tmp_path / "elsewhere")
+    copied.lucid.ok("export", copied.ids["c-noise.bin"], "-o", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == NOISE
+
+
+def test_it_does_not_follow_a_link_that_somebody_put_in_the_way(archived: Archived, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(noise(10))
+    (tmp_path / "out").symlink_to(precious)
+    archived.lucid.refused("export", archived.ids["b-empty"], "-o", tmp_path / "out")
+    assert precious.read_bytes() == noise(10)
