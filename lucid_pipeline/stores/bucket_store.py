@@ -11,6 +11,8 @@ from typing_extensions import override
 from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStore
 from lucid_pipeline.errors import TransientError
 
+_NO_BUCKET = "NoSuchBucket"
+
 
 class BucketStore(ObjectStore):
     """Objects in a bucket, below a prefix. An object is durable as soon as it is stored."""
@@ -28,9 +30,9 @@ class BucketStore(ObjectStore):
     def get(self, key: str, limit: int) -> memoryview:
         with self._failures(key):
             found = obstore.get(self._store, key)
-            if found.meta["size"] > limit:
-                return memoryview(obstore.get_range(self._store, key, start=0, length=limit))
-            return memoryview(found.bytes())
+            if found.meta["size"] <= limit:
+                return memoryview(found.bytes())
+            return memoryview(obstore.get_range(self._store, key, start=0, length=limit) if limit else b"")
 
     @override
     def list(self, prefix: str) -> Iterator[str]:
@@ -63,6 +65,8 @@ class BucketStore(ObjectStore):
         except AlreadyExistsError as error:
             raise ObjectExists(key) from error
         except FileNotFoundError as error:
+            if _NO_BUCKET in str(error):
+                raise TransientError(f"{self._url} failed: there is no such bucket", "make it first") from error
             raise ObjectMissing(key) from error
         except (BaseError, OSError) as error:
             raise TransientError(f"{self._url} failed at {key}: {_first_line(error)}") from error

@@ -47,7 +47,7 @@ class FolderStore(ObjectStore):
         path = self._path(key)
         partial = path.with_name(f".{os.urandom(8).hex()}.partial")
         with self._failures(key):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+            self._make_folder(path.parent)
             try:
                 _write(partial, data, durable=durable)
                 os.link(partial, path)
@@ -95,6 +95,20 @@ class FolderStore(ObjectStore):
         for folder in {path.parent for path in paths}:
             with self._failures(str(folder)):
                 self._flush_folder(folder)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder with all above it, each its owner's only, which `mkdir` sees to for the last one alone."""
+        if folder == self._folder:
+            if not folder.is_dir():
+                raise TransientError(f"the folder {folder} has gone", "is its disk mounted?")
+            return
+        try:
+            folder.mkdir(mode=_FOLDER_MODE)
+        except FileExistsError:
+            return
+        except FileNotFoundError:
+            self._make_folder(folder.parent)
+            self._make_folder(folder)
 
     def _path(self, key: str) -> Path:
         if not all(part not in ("", ".", "..") and part.isprintable() for part in key.split("/")):

@@ -1,0 +1,102 @@
+"""The archive in a bucket: the contract, over the wire against an S3-compatible server in a process of its own."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from lucid_pipeline.archive.ports import ObjectStore
+from lucid_pipeline.errors import TransientError
+from lucid_pipeline.stores.object_store import open_object_store
+from tests.cli.support import eventually
+from tests.stores.object_store_contract import KEY, LIMIT, ObjectStoreContract
+
+SERVER = "import sys; from moto.server import main; main(['-H', '127.0.0.1', '-p', sys.argv[1]])"
+
+
+def answers(url: str) -> bool:
+    """Whether a server is there."""
+    try:
+        with urlopen(url, timeout=5):
+            return True
+    except URLError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of a server that keeps its buckets in memory."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stderr=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: answers(url))
+            yield url
+        finally:
+            process.kill()
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def url(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new bucket, and what the environment says of the server."""
+    bucket = f"bucket-{next(_numbers)}"
+    with urlopen(Request(f"{server}/{bucket}", method="PUT"), timeout=20):
+        pass
+    for name, value in {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "reader",
+        "AWS_SECRET_ACCESS_KEY": "hunter2",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{bucket}/archive/of lucid"
+
+
+@pytest.fixture
+def store(url: str) -> ObjectStore:
+    """An empty store."""
+    return open_object_store(url)
+
+
+class TestBucketStore(ObjectStoreContract):
+    """The contract, over the wire."""
+
+    @pytest.fixture
+    def same_place(self, store: ObjectStore, url: str) -> ObjectStore:
+        """The same bucket, opened once more."""
+        return open_object_store(url)
+
+
+def test_a_prefix_keeps_to_itself(store: ObjectStore, url: str) -> None:
+    beside = open_object_store(url + " 2")
+    store.put(KEY, b"one")
+    beside.put(KEY, b"two")
+    assert (bytes(store.get(KEY, LIMIT)), bytes(beside.get(KEY, LIMIT))) == (b"one", b"two")
+    assert list(store.list_folders("sessions/")) == list(beside.list_folders("sessions/"))
+
+
+def test_a_bucket_that_is_not_there_is_a_store_that_fails_and_no_secret_is_told(url: str) -> None:
+    nowhere = open_object_store("s3://no-such-bucket/prefix")
+    calls: list[Callable[[], object]] = [
+        lambda: nowhere.put(KEY, b""),
+        lambda: nowhere.get(KEY, LIMIT),
+        lambda: nowhere.list("sessions/"),
+        lambda: nowhere.list_folders("sessions/"),
+    ]
+    for call in calls:
+        with pytest.raises(TransientError) as raised:
+            call()
+        assert "s3://no-such-bucket/prefix" in str(raised.value)
+        assert "hunter2" not in str(raised.value)
+        assert "\n" not in str(raised.value)
