@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from lucid_pipeline.archive.keyring import has_keys, load_keys, save_keys
+from lucid_pipeline.archive.keyring import load_keys, save_keys
 from lucid_pipeline.archive.keys import Identity, Recipient
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys
 from lucid_pipeline.archive.signing import PublicKey, SigningKey
 from lucid_pipeline.archive.writer import Encryption
 from lucid_pipeline.errors import UsageError
+from lucid_pipeline.paths import is_there
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog
 from lucid_pipeline.stores.catalog_url import catalog_exists, catalog_file, open_catalog
@@ -98,7 +99,7 @@ class Home:
 
     def keys_at_hand(self) -> Keys | None:
         """What decrypts, or None on a host that holds no identity."""
-        return self.keys() if has_keys(self.settings.identity_file) else None
+        return self.keys() if is_there(self.settings.identity_file, "key file") else None
 
     def keys(self) -> Keys:
         """What decrypts: the identities at hand, and the keystore."""
@@ -130,7 +131,7 @@ class Home:
 
     def _create_encryption_keys(self) -> Iterator[Path]:
         private, public = self.settings.identity_file, self.settings.recipients_file
-        if has_keys(public) and not has_keys(private):
+        if is_there(public, "key file") and not is_there(private, "key file"):
             return
         if save_keys(private, [Identity.generate()], private=True, comment="opens sessions; keep a copy elsewhere"):
             yield private
@@ -141,7 +142,7 @@ class Home:
 
     def _create_signing_keys(self) -> Iterator[Path]:
         private, public = self.settings.signing_key_file, self.settings.trusted_keys_file
-        if has_keys(public) and not has_keys(private):
+        if is_there(public, "key file") and not is_there(private, "key file"):
             return
         if save_keys(private, [SigningKey.generate()], private=True, comment="signs manifests; never leaves this host"):
             yield private

@@ -30,21 +30,6 @@ class Key(Protocol):
 K = TypeVar("K", bound=Key)
 
 
-def has_keys(path: Path) -> bool:
-    """Whether there is a keyring file.
-
-    Raises:
-        UsageError: this user may not look.
-    """
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise UsageError(f"cannot read the key file {path}: {error.strerror}", "may this user read it?") from error
-    return True
-
-
 def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
     """All keys of one kind in a keyring file, in its order; at least one.
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lucid_pipeline.errors import UsageError
+from lucid_pipeline.paths import is_there
 from lucid_pipeline.stores.catalog import Catalog
 from lucid_pipeline.stores.catalog_sqlite import SqliteCatalog
 
@@ -26,14 +27,7 @@ def catalog_exists(url: str) -> bool:
     Raises:
         UsageError: as `open_catalog`, and where this user may not look.
     """
-    path = catalog_file(url)
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise UsageError(f"cannot open the catalog {path}: {error.strerror}", "may this user use it?") from error
-    return True
+    return is_there(catalog_file(url), "catalog")
 
 
 def catalog_file(url: str) -> Path:
