@@ -36,13 +36,14 @@ def fetch_stored(stored: StoredObject, store: ObjectStore) -> memoryview:
 def check_header(data: memoryview, expected: ChunkHeader, where: str) -> ChunkHeader:
     """Check what a chunk object says of itself, which needs no key; returns its header.
 
-    Whether it is padded is for its writer to choose.
+    Whether a chunk is padded is for its writer to choose; sealed metadata always is.
 
     Raises:
         DamageError: `unsupported_format`, or `commitment_mismatch` for the header of another place.
     """
     header = ChunkHeader.parse(data, where)
-    if header.without_padding() != expected.without_padding():
+    is_chunk = ChunkFlags.SEALED_METADATA not in expected.flags
+    if header != expected and not (is_chunk and header.without_padding() == expected.without_padding()):
         raise DamageError(DamageCode.COMMITMENT_MISMATCH, where, "it belongs to another session, stream or place")
     return header
 

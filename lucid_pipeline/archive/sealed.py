@@ -21,6 +21,7 @@ from lucid_pipeline.archive.encryption import (
     plaintext_length,
 )
 from lucid_pipeline.archive.keys import Dek
+from lucid_pipeline.errors import PermanentError
 
 LARGEST_METADATA = 64 * MIB
 LARGEST_OBJECT = encrypted_length(frame_capacity(LARGEST_METADATA))
@@ -112,10 +113,14 @@ def sealed_header(suite: Suite, session_id: UUID) -> ChunkHeader:
 
 
 def seal(metadata: SealedMetadata, session_id: UUID, suite: Suite, dek: Dek) -> bytes:
-    """The sealed metadata object: canonical JSON, zstd, padded, encrypted."""
+    """The sealed metadata object: canonical JSON, zstd, padded, encrypted.
+
+    Raises:
+        PermanentError: it is larger than any reader would accept.
+    """
     data = metadata.encode()
     if len(data) > LARGEST_METADATA:
-        raise ValueError("the sealed metadata is too large")
+        raise PermanentError(f"what describes the session has more than {LARGEST_METADATA} bytes", "give it fewer tags")
     buffer = memoryview(bytearray(frame_capacity(len(data))))
     buffer[codec.FRAME_HEADER.size : codec.FRAME_HEADER.size + len(data)] = data
     frame = FrameCodec(Codec.ZSTD).build(buffer, len(data), padded=True)

@@ -1,6 +1,5 @@
 """From chunk objects to a signed manifest. Sees ciphertext only, and signs no digest that it was told."""
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
@@ -119,9 +118,14 @@ def seal_session(
 
 
 def _put_unless_there(store: ObjectStore, key: str, data: bytes) -> None:
-    """Store an object, unless another attempt already did; the caller reads back whatever is there."""
-    with suppress(ObjectExists):
+    """Store an object, unless another attempt already did; the caller reads back whatever is there.
+
+    An attempt that was killed may have stored it and not made it durable, so that is done here.
+    """
+    try:
         store.put(key, data)
+    except ObjectExists:
+        store.flush([key])
 
 
 def _manifest(request: SealingRequest, hashed: HashedChunks, previous: SignedManifest | None) -> Manifest:

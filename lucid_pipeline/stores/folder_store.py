@@ -99,8 +99,7 @@ class FolderStore(ObjectStore):
     def _make_folder(self, folder: Path) -> None:
         """Make a folder with all above it, each its owner's only, which `mkdir` sees to for the last one alone."""
         if folder == self._folder:
-            if not folder.is_dir():
-                raise TransientError(f"the folder {folder} has gone", "is its disk mounted?")
+            self._require_folder()
             return
         try:
             folder.mkdir(mode=_FOLDER_MODE)
@@ -109,6 +108,10 @@ class FolderStore(ObjectStore):
         except FileNotFoundError:
             self._make_folder(folder.parent)
             self._make_folder(folder)
+
+    def _require_folder(self) -> None:
+        if not self._folder.is_dir():
+            raise TransientError(f"the folder {self._folder} has gone", "is its disk mounted?")
 
     def _path(self, key: str) -> Path:
         if not all(part not in ("", ".", "..") and part.isprintable() for part in key.split("/")):
@@ -121,6 +124,7 @@ class FolderStore(ObjectStore):
                 with os.scandir(self._path(prefix.rstrip("/"))) as entries:
                     return [entry for entry in entries if entry.name.isprintable()]
             except (FileNotFoundError, NotADirectoryError):
+                self._require_folder()
                 return []
 
     def _flush_folder(self, folder: Path) -> None:
@@ -137,6 +141,7 @@ class FolderStore(ObjectStore):
         except FileExistsError as error:
             raise ObjectExists(key) from error
         except (FileNotFoundError, NotADirectoryError) as error:
+            self._require_folder()
             raise ObjectMissing(key) from error
         except OSError as error:
             if error.errno == errno.ELOOP:

@@ -21,6 +21,7 @@ from lucid_pipeline.archive.encryption import (
 )
 from lucid_pipeline.archive.keys import Dek
 from lucid_pipeline.archive.sealed import ChunkRow, RecordingMetadata, SealedMetadata, SessionMetadata, Terminal
+from lucid_pipeline.errors import PermanentError
 
 SESSION = UUID("0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b")
 DEK = Dek(bytes(range(32)))
@@ -191,7 +192,7 @@ def test_metadata_that_nobody_could_read_back_is_not_written(monkeypatch: pytest
     data = sealed.seal(METADATA, SESSION, Suite.AES_256_GCM, DEK)
     assert unseal(data) == METADATA
     monkeypatch.setattr(sealed, "LARGEST_METADATA", len(METADATA.encode()) - 1)
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(PermanentError, match="fewer tags"):
         sealed.seal(METADATA, SESSION, Suite.AES_256_GCM, DEK)
     assert refusal(data) is DamageCode.FRAME_MALFORMED
 

@@ -98,6 +98,7 @@ def test_a_sealer_cannot_cut_the_sealed_metadata(session: Session, length: int) 
         pytest.param({"stream_id": 1}, id="another stream"),
         pytest.param({"index": 1}, id="another index"),
         pytest.param({"flags": SEALED_FLAGS | ChunkFlags.LAST}, id="last chunk"),
+        pytest.param({"flags": ChunkFlags.SEALED_METADATA}, id="not padded"),
         pytest.param({"suite": Suite.CHACHA20_POLY1305}, id="another suite"),
     ],
 )

@@ -239,6 +239,17 @@ def test_the_manifest_of_another_session_in_its_place_is_not_taken_for_it(
     assert raised.value.damage.code is DamageCode.MANIFEST_MALFORMED
 
 
+def test_what_an_attempt_that_was_killed_had_stored_is_made_durable(
+    unsealed: Session, request_: SealingRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _seal(unsealed, request_)
+    flushed: list[str] = []
+    monkeypatch.setattr(unsealed.archive, "flush", flushed.extend)
+    _seal(unsealed, request_)
+    assert manifest_key(unsealed.session_id, 1) in flushed
+    assert hash_chunks(request_, unsealed.archive, workers=1).chunk_table.key in flushed
+
+
 def test_garbage_in_the_place_of_the_chunk_table_is_not_signed(unsealed: Session, request_: SealingRequest) -> None:
     table = hash_chunks(request_, unsealed.archive, workers=1).chunk_table.key
     unsealed.archive.objects[table] = b"{}"

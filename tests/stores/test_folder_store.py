@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,16 @@ def test_a_url_that_names_no_store_is_refused(url: str) -> None:
 
 
 def test_a_folder_that_goes_away_is_a_store_that_fails_and_is_not_made_again(store: ObjectStore, folder: Path) -> None:
+    store.put(KEY, b"data")
     folder.rename(folder.with_name("elsewhere"))
-    with pytest.raises(TransientError, match="has gone"):
-        store.put(KEY, b"data")
+    calls: list[Callable[[], object]] = [
+        lambda: store.put(KEY, b"data"),
+        lambda: store.get(KEY, LIMIT),
+        lambda: store.list("sessions/"),
+        lambda: store.list_folders("sessions/"),
+        lambda: store.flush([KEY]),
+    ]
+    for call in calls:
+        with pytest.raises(TransientError, match="has gone"):
+            call()
     assert not folder.exists()
