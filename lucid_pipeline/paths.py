@@ -1,8 +1,12 @@
 """What is asked of paths in more than one place."""
 
+import errno
+import os
 from pathlib import Path
 
-from lucid_pipeline.errors import UsageError
+from lucid_pipeline.errors import TransientError, UsageError
+
+_LITTLE_ROOM = 64 * 1024
 
 
 def is_there(path: Path, what: str) -> bool:
@@ -22,3 +26,22 @@ def is_there(path: Path, what: str) -> bool:
     except OSError as error:
         raise UsageError(f"cannot use the {what} {path}: {error.strerror}", "may this user use it?") from error
     return True
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a call failed for lack of room on a disk."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def has_no_room(folder: Path) -> bool:
+    """Whether the disk of a folder is as good as full: what a database then says is often something else."""
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return False
+    return status.f_bavail * status.f_frsize < _LITTLE_ROOM
+
+
+def full_disk(place: Path) -> TransientError:
+    """The error that says so."""
+    return TransientError(f"the disk of {place} is full", "make room, then do the same again")

@@ -12,12 +12,16 @@ from lucid_pipeline.errors import PermanentError, TransientError
 
 
 class FileIdentity(Document):
-    """What tells one state of a file from another: device, inode, length in bytes, modification time in ns."""
+    """What tells one state of a file from another: device, inode, length in bytes, times of change in ns.
+
+    The time of the last status change, unlike that of the last modification, cannot be set back.
+    """
 
     device: BigInt
     inode: BigInt
     length: BigInt
     modified_ns: BigInt
+    changed_ns: BigInt
 
     @classmethod
     def of(cls, status: os.stat_result) -> "FileIdentity":
@@ -27,6 +31,7 @@ class FileIdentity(Document):
             inode=status.st_ino,
             length=status.st_size,
             modified_ns=max(0, status.st_mtime_ns),
+            changed_ns=max(0, status.st_ctime_ns),
         )
 
 
@@ -67,9 +72,13 @@ class RecordingFile:
         """Refuse a file that is no longer what it was when it was opened (or in the state `expected`).
 
         Raises:
-            TransientError: length or modification time differ, so the bytes read may be of two states.
+            TransientError: length or times of change differ, so the bytes read may be of two states.
         """
-        if FileIdentity.of(os.fstat(self._descriptor)) != (expected or self.identity):
+        status, expected = os.fstat(self._descriptor), expected or self.identity
+        found = FileIdentity.of(status)
+        if not status.st_nlink:  # removed meanwhile, which is a change of status, and can still be read whole
+            found = found.model_copy(update={"changed_ns": expected.changed_ns})
+        if found != expected:
             raise _changed(self.path)
 
 

@@ -1,7 +1,8 @@
 """From a recording to chunk objects: read, compress, encrypt, store. Needs a DEK and nothing that can decrypt later."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
@@ -20,6 +21,7 @@ from lucid_pipeline.archive.ports import KeySlotStore, ObjectStore, Progress
 from lucid_pipeline.archive.recording import RecordingFile
 from lucid_pipeline.archive.sealed import SealedMetadata, SessionMetadata, seal
 from lucid_pipeline.archive.sealing import SealingRequest
+from lucid_pipeline.errors import LucidError
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +124,27 @@ def _write_chunks(
             data = encrypt_object(header, dek.secret, frame_buffer[: frame.length], object_buffer)
             stored = _chunk_object(session_id, index, data)
             store.put(stored.key, data, durable=False)
-            flushing.add(stored.key)
             objects[index] = stored
+            flushing.add(stored.key)
             codecs[index] = frame.codec
             progress(chunk.length)
 
         return work
 
-    with Flusher(store) as flushing:
-        for_each_chunk(len(plan), worker_count(encryption.workers, plan.chunk_size, len(plan)), start_worker)
+    try:
+        with Flusher(store) as flushing:
+            for_each_chunk(len(plan), worker_count(encryption.workers, plan.chunk_size, len(plan)), start_worker)
+    except BaseException:
+        _give_up([stored.key for stored in objects.values()], store)
+        raise
     return _Chunks([objects[index] for index in range(len(plan))], digest.digest(), Counter(codecs.values()))
+
+
+def _give_up(keys: Iterable[str], store: ObjectStore) -> None:
+    """Remove what a failed attempt has stored, as far as that can be done: it takes room, and its DEK is lost."""
+    with suppress(LucidError):
+        for key in keys:
+            store.delete(key)
 
 
 def _write_sealed_metadata(

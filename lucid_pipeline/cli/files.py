@@ -44,7 +44,7 @@ def new_file(path: Path) -> Iterator[int]:
     except FileExistsError as error:
         raise _exists(path) from error
     except OSError as error:
-        raise TransientError(f"cannot write {path}: {error.strerror}") from error
+        raise TransientError(f"cannot write {path}: {error.strerror}", "mend that, then do the same again") from error
     finally:
         os.close(descriptor)
         partial.unlink()

@@ -9,8 +9,10 @@ from pathlib import Path
 from dagster import DagsterInstance, RunsFilter
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from sqlalchemy.exc import SQLAlchemyError
 
-from lucid_pipeline.errors import UsageError
+from lucid_pipeline.errors import TransientError, UsageError
+from lucid_pipeline.paths import full_disk, has_no_room, is_full
 
 PROCESS_TAG = "lucid/process"
 
@@ -33,7 +35,20 @@ def open_instance(folder: Path) -> Iterator[DagsterInstance]:
 
     Raises:
         UsageError: the folder cannot be used.
+        TransientError: the storage fails, now or while it is used.
     """
+    try:
+        with _opened(folder) as instance:
+            yield instance
+    except SQLAlchemyError as error:
+        if has_no_room(folder) or "full" in str(error.args[0]):
+            raise full_disk(folder) from error
+        reason = str(error.args[0]).split("\n", 1)[0]
+        raise TransientError(f"Dagster's storage in {folder} failed: {reason}", "is its disk in order?") from error
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[DagsterInstance]:
     if set("?%") & set(str(folder)):
         raise UsageError(f"the path {folder} has a ? or a %, which Dagster cannot take", "see LUCID_HOME")
     try:
@@ -45,6 +60,8 @@ def open_instance(folder: Path) -> Iterator[DagsterInstance]:
             instance = DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=_NO_COMPUTE_LOGS))
             instance.get_runs_count()
     except OSError as error:
+        if is_full(error):
+            raise full_disk(folder) from error
         raise UsageError(f"cannot use the folder {folder}: {error.strerror}", "see LUCID_HOME") from error
     with instance:
         yield instance

@@ -1,8 +1,9 @@
 """Running the lineage in this process: the real assets of all three code locations, on the shared Dagster instance."""
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from uuid import UUID
 
@@ -86,14 +87,14 @@ class LineageRunner:
     def remove_recordings(self, session_ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """Run the clean-up job for sessions whose recordings are to be removed; returns why some stay."""
         config = RemoveRecordings(session_ids=[str(session_id) for session_id in session_ids])
-        result = _raise_interrupt(
-            self._definitions.resolve_job_def(clean_up.name).execute_in_process(
+        with _nothing_on_the_terminal():
+            result = self._definitions.resolve_job_def(clean_up.name).execute_in_process(
                 instance=self._instance,
                 run_config=RunConfig(ops={REMOVE_RECORDINGS: config}, loggers=_NO_CONSOLE),
                 tags=self._tags,
                 raise_on_error=False,
             )
-        )
+        _raise_interrupt(result)
         if result.success:
             return {}
         failures = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
@@ -110,8 +111,8 @@ class LineageRunner:
     def _run(self, batch: Sequence[str], stages: Sequence[str]) -> None:
         alone = len(batch) == 1
         ends = {} if alone else {_RANGE_START: batch[0], _RANGE_END: batch[-1]}
-        _raise_interrupt(
-            self._lineage.execute_in_process(
+        with _nothing_on_the_terminal():
+            result = self._lineage.execute_in_process(
                 instance=self._instance,
                 run_config={"loggers": _NO_CONSOLE},
                 asset_selection=[AssetKey(stage) for stage in stages],
@@ -119,7 +120,7 @@ class LineageRunner:
                 raise_on_error=False,
                 partition_key=batch[0] if alone else None,
             )
-        )
+        _raise_interrupt(result)
 
     def _partitions(self) -> Sequence[str]:
         return self._instance.get_dynamic_partitions(PARTITIONS)
@@ -130,13 +131,19 @@ class LineageRunner:
             self._instance.add_dynamic_partitions(PARTITIONS, [key for key in dict.fromkeys(keys) if key not in known])
 
 
-def _raise_interrupt(result: ExecuteInProcessResult) -> ExecuteInProcessResult:
-    """A run's result; but where control-c ended it, which Dagster records and keeps to itself, the interrupt again."""
+@contextmanager
+def _nothing_on_the_terminal() -> Iterator[None]:
+    """Keep to the event log, and to what is raised: with a full disk Dagster writes its events to standard error."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+        yield
+
+
+def _raise_interrupt(result: ExecuteInProcessResult) -> None:
+    """Raise the interrupt again by which control-c ended a run: Dagster records it, and keeps it to itself."""
     for event in result.all_events:
         error = event.job_failure_data.error if event.event_type is DagsterEventType.RUN_FAILURE else None
         if error and error.cls_name == DagsterExecutionInterruptedError.__name__:
             raise KeyboardInterrupt
-    return result
 
 
 def _has_moved(old: SessionRecord, new: SessionRecord) -> bool:

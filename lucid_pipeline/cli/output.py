@@ -61,7 +61,7 @@ class Output:
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(file=sys.stderr),
             transient=True,
             disable=self.as_json or not sys.stderr.isatty(),
         )

@@ -20,6 +20,7 @@ from typing_extensions import override
 from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.errors import LucidError, PermanentError, SessionNotFound, TransientError, UsageError
+from lucid_pipeline.paths import full_disk, has_no_room, is_full
 from lucid_pipeline.stores.catalog import (
     Catalog,
     Failure,
@@ -567,7 +568,9 @@ def _failures(path: Path, *, opening: bool = False) -> Iterator[None]:
     except OverflowError as error:
         raise PermanentError("a number has more than 64 bits, which the catalog cannot hold") from error
     except OSError as error:
-        raise UsageError(f"cannot open the catalog {path}: {error.strerror}") from error
+        if is_full(error):
+            raise full_disk(path) from error
+        raise UsageError(f"cannot open the catalog {path}: {error.strerror}", "see LUCID_CATALOG_URL") from error
 
 
 def _explain(error: sqlite3.Error, path: Path, opening: bool) -> LucidError:
@@ -576,17 +579,19 @@ def _explain(error: sqlite3.Error, path: Path, opening: bool) -> LucidError:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return TransientError(f"the catalog {path} is busy", f"another process has kept it for {_BUSY_SECONDS} s")
         case sqlite3.SQLITE_FULL:
-            return TransientError(f"no space is left for the catalog {path}", "free some on its disk")
+            return full_disk(path)
         case sqlite3.SQLITE_NOTADB:
             return UsageError(f"{path} is not a catalog, or a damaged one", rebuild)
         case sqlite3.SQLITE_CORRUPT:
             return PermanentError(f"the catalog {path} is damaged", rebuild)
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return UsageError(f"the catalog {path} must not be written to", "check its permissions")
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR if has_no_room(path.parent):
+            return full_disk(path)
         case sqlite3.SQLITE_CANTOPEN if opening:
             return UsageError(f"cannot open the catalog {path}", "check that it is a file, and its permissions")
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM:
-            return TransientError(f"the catalog {path} cannot be read or written: {error}")
+            return TransientError(f"the catalog {path} cannot be read or written: {error}", "is its disk in order?")
     return PermanentError(f"the catalog {path} failed: {error}")
 
 

@@ -15,10 +15,10 @@ from typing_extensions import override
 
 from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStore
 from lucid_pipeline.errors import TransientError, UsageError
+from lucid_pipeline.paths import full_disk, is_full
 
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FolderStore(ObjectStore):
@@ -146,10 +146,8 @@ class FolderStore(ObjectStore):
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise ObjectMissing(key) from error
-            if error.errno in _FULL:
-                raise TransientError(
-                    f"the disk of {self._folder} is full", "make room, then do the same again"
-                ) from error
+            if is_full(error):
+                raise full_disk(self._folder) from error
             raise TransientError(
                 f"{self._folder} failed at {key}: {error.strerror}", "may this user use it?"
             ) from error

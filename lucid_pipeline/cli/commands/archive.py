@@ -29,7 +29,9 @@ _TIMES = ("started_at", "ended_at")
 
 
 def archive(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Recordings, or folders of recordings.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", readable=False, help="Recordings, or folders of recordings.")
+    ],
     meta: Annotated[
         list[str] | None,
         typer.Option(metavar="K=V", help="user, host, protocol, started_at or ended_at; any other key is a tag."),
