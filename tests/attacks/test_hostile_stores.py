@@ -32,7 +32,7 @@ from tests.attacks.support import (
     three_chunks,
     verify,
 )
-from tests.cli.support import ordinary_user
+from tests.processes import ordinary_user
 from tests.support import Home
 
 # Folders.

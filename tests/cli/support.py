@@ -1,13 +1,11 @@
 """The command line as its users have it: the installed `lucid`, in processes of its own, on homes of their own."""
 
-import ctypes
 import json
 import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,15 +202,6 @@ def entries(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Wait for a condition; returns what it yields."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.002)
-    return value
-
-
 def objects_like(archive: Path, pattern: str) -> list[Path]:
     """Objects whose file names match a pattern, of all sessions."""
     return sorted(archive.glob(f"sessions/*/{pattern}"))
@@ -228,22 +217,3 @@ def flip(path: Path, offset: int = -1) -> None:
 def names(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The names of sessions' recordings."""
     return (document["name"] for document in documents)
-
-
-def ordinary_user() -> Callable[[], None] | None:
-    """What to run in a new process so that permissions bind it even where the tests run as root; None elsewhere.
-
-    Root loses the two capabilities that pass over permissions, and keeps its id: the interpreter may lie where nobody
-    else may go.
-    """
-    if os.geteuid() != 0:
-        return None
-    drop, override, read_search = 24, 1, 2  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def give_up() -> None:
-        for capability in (override, read_search):
-            if prctl(drop, capability, 0, 0, 0):
-                raise OSError(ctypes.get_errno(), "cannot drop a capability")
-
-    return give_up

@@ -9,7 +9,8 @@ import pytest
 
 from lucid_pipeline.archive.session_id import parse_session_id
 from tests.cli.conftest import CAST, META, RECORDINGS, Archived
-from tests.cli.support import Lucid, names, ordinary_user, salts, tree
+from tests.cli.support import Lucid, names, salts, tree
+from tests.processes import ordinary_user
 from tests.support import noise
 
 ODD_NAMES = [

@@ -10,7 +10,8 @@ from lucid_pipeline.archive.keyring import save_keys
 from lucid_pipeline.archive.keys import Identity
 from lucid_pipeline.archive.session_id import new_session_id
 from tests.cli.conftest import Archived
-from tests.cli.support import Lucid, entries, ordinary_user
+from tests.cli.support import Lucid, entries
+from tests.processes import ordinary_user
 
 BAD_IDS = [
     "../../etc/passwd",
@@ -150,7 +151,6 @@ def test_an_identity_file_that_cannot_be_used_is_told_by_name(
 
 @pytest.mark.parametrize("name", ["signing-key.txt", "recipients.txt", "trusted-keys.txt"])
 @pytest.mark.parametrize("spoil", [missing, unreadable, malformed, of_another_kind])
-@pytest.mark.xdist_group("processes")
 def test_archiving_with_a_key_file_that_cannot_be_used_leaves_no_session(
     lucid: Lucid, tmp_path: Path, name: str, spoil: Callable[[Path], None]
 ) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import RECORDINGS, Archived
-from tests.cli.support import entries, flip, ordinary_user
+from tests.cli.support import entries, flip
+from tests.processes import ordinary_user
 from tests.support import noise
 
 MIB = 2**20

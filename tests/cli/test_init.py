@@ -9,7 +9,8 @@ import pytest
 from lucid_pipeline.archive.keyring import load_keys
 from lucid_pipeline.archive.keys import Identity, Recipient
 from lucid_pipeline.archive.signing import PublicKey, SigningKey
-from tests.cli.support import Lucid, ordinary_user, tree
+from tests.cli.support import Lucid, tree
+from tests.processes import ordinary_user
 
 KEY_MODES = {"identity.txt": 0o600, "recipients.txt": 0o644, "signing-key.txt": 0o600, "trusted-keys.txt": 0o644}
 
@@ -61,7 +62,6 @@ def test_it_tells_a_person_where_the_keys_are_and_what_losing_them_means(fresh: 
         assert secret not in text
 
 
-@pytest.mark.xdist_group("processes")
 def test_eight_processes_at_once_make_one_home(fresh: Lucid) -> None:
     with ThreadPoolExecutor(8) as pool:
         documents = list(pool.map(lambda _: fresh.json("init"), range(8)))

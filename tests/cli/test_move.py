@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from tests.cli.conftest import Archived
-from tests.cli.support import Lucid, entries, eventually, flip, names, objects_like, ordinary_user, tree
+from tests.cli.support import Lucid, entries, flip, names, objects_like, tree
+from tests.processes import eventually, ordinary_user
 from tests.support import noise
 
 MIB = 2**20

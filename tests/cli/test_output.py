@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Archived
-from tests.cli.support import Lucid, eventually, objects_like
+from tests.cli.support import Lucid, objects_like
+from tests.processes import eventually, heed_control_c
 from tests.support import noise
 
 
@@ -60,11 +61,6 @@ def read_all(descriptor: int) -> bytes:
         if not part:
             return shown
         shown += part
-
-
-def heed_control_c() -> None:
-    """A process that a script starts in the background ignores control-c, and so do all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_control_c_is_told_in_one_line_and_the_same_command_goes_on(lucid: Lucid, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from lucid_pipeline.archive.codec import FRAME_HEADER, Codec
 from lucid_pipeline.archive.encryption import plaintext_length
-from tests.cli.support import Lucid, entries, ordinary_user
+from tests.cli.support import Lucid, entries
+from tests.processes import ordinary_user
 from tests.support import text
 
 MIB = 2**20

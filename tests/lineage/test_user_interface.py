@@ -6,11 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -20,20 +19,10 @@ from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MAN
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, OWNER, Stages, open_home
 from tests.lineage.test_definitions import ROOT, environment
+from tests.processes import eventually
 from tests.support import text
 
-T = TypeVar("T")
-
 FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
-
-
-def poll(question: Callable[[], T | None], what: str, seconds: float = 120) -> T:
-    """Ask until there is an answer."""
-    deadline = time.monotonic() + seconds
-    while (answer := question()) is None:
-        assert time.monotonic() < deadline, f"no {what} after {seconds} s"
-        time.sleep(0.2)
-    return answer
 
 
 class UserInterface:
@@ -108,7 +97,7 @@ class UserInterface:
         )["launchPipelineExecution"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         self.run_id = answer["run"]["runId"]
-        return poll(self._ended, "end of a run")
+        return eventually(self._ended, 120, every=0.2)
 
     def _ended(self) -> str | None:
         query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
@@ -181,21 +170,20 @@ def interface(stages: Stages, tmp_path: Path) -> Iterator[UserInterface]:
         )
     try:
         interface = UserInterface(port)
-        poll(lambda: interface.locations() if process.poll() is None else {}, "answer from Dagster")
+        eventually(lambda: process.poll() is not None or interface.locations(), 120, every=0.2)
         assert process.poll() is None, log.read_text()
         yield interface
     finally:
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
         try:
             assert process.wait(60) == 0
-            poll(lambda: None if processes_of(home) else True, "end of all processes", 60)
+            eventually(lambda: not processes_of(home))
         finally:
             for left in processes_of(home):
                 os.kill(left, signal.SIGKILL)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see that all processes have ended")
-@pytest.mark.xdist_group("user interface")
 def test_a_user_sees_one_lineage_and_takes_recordings_through_it(interface: UserInterface, stages: Stages) -> None:
     assert interface.locations() == dict.fromkeys(
         ("session-recorder", "chunk-processor", "session-storage"), "RepositoryLocation"

@@ -13,7 +13,7 @@ import pytest
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.errors import TransientError
 from lucid_pipeline.stores.object_store import open_object_store
-from tests.cli.support import eventually
+from tests.processes import eventually
 from tests.stores.object_store_contract import KEY, LIMIT, ObjectStoreContract
 
 SERVER = "import sys; from moto.server import main; main(['-H', '127.0.0.1', '-p', sys.argv[1]])"
