@@ -56,21 +56,19 @@ def hash_chunks(request: SealingRequest, store: ObjectStore, workers: int) -> Ha
     """
     _check_request(request)
     session_id, objects, suite = request.session_id, request.objects, suite_of(request.suite)
-    hashed: dict[int, ChunkObject] = {}
 
     def start_worker() -> Work:
         def work(index: int, _turns: Turns) -> None:
-            told = objects[index]
-            data = fetch_stored(told, store)
-            check_header(data, chunk_header(suite, session_id, index, len(objects)), told.key)
-            hashed[index] = told.model_copy(update={"length": len(data), "sha256": sha256(data).digest()})
+            chunk = objects[index]
+            data = fetch_stored(chunk, store)  # hashed here, and found to be what was told
+            check_header(data, chunk_header(suite, session_id, index, len(objects)), chunk.key)
 
         return work
 
     for_each_chunk(len(objects), worker_count(workers, request.chunk_size, len(objects)), start_worker)
     sealed = fetch_stored(request.sealed, store)
     check_header(sealed, sealed_header(suite, session_id), request.sealed.key)
-    table = ChunkTable(session_id=session_id, objects=[hashed[index] for index in range(len(objects))])
+    table = ChunkTable(session_id=session_id, objects=objects)
     data = table.encode()
     digest = sha256(data).digest()
     stored = StoredObject(key=chunk_table_key(session_id, digest), length=len(data), sha256=digest)
