@@ -81,6 +81,20 @@ def run(*pipeline: Command, cwd: Path, env: Mapping[str, str] | None = None) -> 
         )
 
 
+_TOUCH = """
+import mmap, os, sys
+wanted, free = int(sys.argv[1]), os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE
+length = min(wanted, free // 2) // mmap.PAGESIZE * mmap.PAGESIZE
+memory = mmap.mmap(-1, max(length, mmap.PAGESIZE))
+memory[:: mmap.PAGESIZE] = bytes(len(memory) // mmap.PAGESIZE)
+"""
+
+
+def make_memory_resident(length: int) -> None:
+    """Use so many bytes of memory, at most half of what is free, in a process of its own that gives them up at once."""
+    subprocess.run([sys.executable, "-c", _TOUCH, str(length)], check=True)
+
+
 def _start(
     pipeline: Sequence[Command], cwd: Path, env: Mapping[str, str] | None, output: int, errors: int
 ) -> list["subprocess.Popen[bytes]"]:
