@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lucid_pipeline.archive.chunking import CHUNK_SIZES, MIB
 from lucid_pipeline.archive.parallel import BUFFER_BUDGET, Turns, Work, for_each_chunk, worker_count
+from tests.processes import heed_control_c
 
 PATIENCE = 20.0
 ROOT = Path(__file__).parents[2]
@@ -184,7 +185,13 @@ except KeyboardInterrupt:
 
 def test_an_interrupt_from_the_keyboard_stops_all_threads() -> None:
     found = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        preexec_fn=heed_control_c,
     )
     assert found.stdout == "interrupted with 0 threads left\n"
 

@@ -19,7 +19,7 @@ from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MAN
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, OWNER, Stages, open_home
 from tests.lineage.test_definitions import ROOT, environment
-from tests.processes import eventually
+from tests.processes import eventually, heed_control_c
 from tests.support import text
 
 FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
@@ -167,6 +167,7 @@ def interface(stages: Stages, tmp_path: Path) -> Iterator[UserInterface]:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=heed_control_c,
         )
     try:
         interface = UserInterface(port)
