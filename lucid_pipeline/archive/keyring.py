@@ -31,7 +31,7 @@ K = TypeVar("K", bound=Key)
 
 
 def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
-    """All keys of one kind in a keyring file, in its order; at least one.
+    """All keys of one kind in a keyring file, in its order and each once; at least one.
 
     Raises:
         UsageError: the file is missing, unreadable, malformed, holds no such key, or is private and open to others.
@@ -49,10 +49,10 @@ def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
         raise UsageError(f"the key file {path} can be read by others", f"run: chmod 600 {path}")
     if len(text) > _LARGEST_FILE:
         raise UsageError(f"the key file {path} is larger than {_LARGEST_FILE} bytes", "is it the right file?")
-    keys = list(_parse(text, kind, path))
+    keys = {key.raw: key for key in _parse(text, kind, path)}
     if not keys:
         raise UsageError(f"the key file {path} holds no {kind.KIND}", "is it the right file?")
-    return keys
+    return list(keys.values())
 
 
 def save_keys(path: Path, keys: Iterable[Key], *, private: bool, comment: str) -> bool:

@@ -30,6 +30,12 @@ def test_saved_keys_are_loaded_in_their_order(tmp_path: Path) -> None:
     assert [key.raw for key in load_keys(path, SigningKey, private=True)] == [key.raw for key in SIGNING]
 
 
+def test_a_key_that_stands_twice_is_one_key(tmp_path: Path) -> None:
+    path = tmp_path / "signing-key.txt"
+    save_keys(path, [SIGNING[1], SIGNING[0], SIGNING[1], SIGNING[2], SIGNING[0]], private=True, comment="")
+    assert [key.raw for key in load_keys(path, SigningKey, private=True)] == [SIGNING[n].raw for n in (1, 0, 2)]
+
+
 def test_private_keys_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
