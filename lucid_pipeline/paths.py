@@ -7,6 +7,16 @@ from pathlib import Path
 from lucid_pipeline.errors import TransientError, UsageError
 
 _LITTLE_ROOM = 64 * 1024
+_HINTS = {
+    errno.EACCES: "may this user use it?",
+    errno.EPERM: "may this user use it?",
+    errno.EROFS: "it is mounted read-only",
+    errno.EMFILE: "allow more open files: ulimit -n",
+    errno.ENFILE: "this machine has too many files open",
+    errno.EEXIST: "a file is in its way",
+    errno.ENOTDIR: "a file is in its way",
+    errno.ENAMETOOLONG: "choose a shorter path",
+}
 
 
 def is_there(path: Path, what: str) -> bool:
@@ -24,8 +34,13 @@ def is_there(path: Path, what: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise UsageError(f"cannot use the {what} {path}: {error.strerror}", "may this user use it?") from error
+        raise UsageError(f"cannot use the {what} {path}: {error.strerror}", hint_for(error)) from error
     return True
+
+
+def hint_for(error: OSError) -> str:
+    """What to do about a call that failed at a place on a disk."""
+    return _HINTS.get(error.errno or 0, "is its disk in order?")
 
 
 def is_full(error: OSError) -> bool:

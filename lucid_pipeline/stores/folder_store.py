@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStore
 from lucid_pipeline.errors import TransientError, UsageError
-from lucid_pipeline.paths import full_disk, is_full
+from lucid_pipeline.paths import full_disk, hint_for, is_full
 
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
@@ -37,7 +37,8 @@ class FolderStore(ObjectStore):
             with os.scandir(folder):
                 pass
         except OSError as error:
-            hint = "may this user use it?" if create else "is its disk mounted? `lucid init` makes a new one"
+            is_missing = isinstance(error, (FileNotFoundError, NotADirectoryError)) and not create
+            hint = "is its disk mounted? `lucid init` makes a new one" if is_missing else hint_for(error)
             raise UsageError(f"cannot use the folder {folder}: {error.strerror}", hint) from error
         self._folder = folder
         self._durable_folders: set[Path] = set()
@@ -148,9 +149,7 @@ class FolderStore(ObjectStore):
                 raise ObjectMissing(key) from error
             if is_full(error):
                 raise full_disk(self._folder) from error
-            raise TransientError(
-                f"{self._folder} failed at {key}: {error.strerror}", "may this user use it?"
-            ) from error
+            raise TransientError(f"{self._folder} failed at {key}: {error.strerror}", hint_for(error)) from error
 
 
 def _read(descriptor: int, length: int) -> memoryview:

@@ -1,6 +1,8 @@
 """The archive in a folder: the contract, and what is a folder's own."""
 
+import errno
 import os
+import resource
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -104,3 +106,41 @@ def test_a_folder_that_goes_away_is_a_store_that_fails_and_is_not_made_again(sto
         with pytest.raises(TransientError, match="has gone"):
             call()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.EIO, "is its disk in order"),
+        (errno.ESTALE, "is its disk in order"),
+        (errno.EROFS, "read-only"),
+        (errno.EMFILE, "ulimit"),
+        (errno.EACCES, "may this user"),
+    ],
+)
+def test_a_disk_that_fails_is_told_with_a_hint_that_fits(
+    store: ObjectStore, number: int, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(TransientError, match=os.strerror(number)) as raised:
+        store.put(KEY, b"data")
+    assert hint in str(raised.value)
+    monkeypatch.undo()
+    with pytest.raises(ObjectMissing):
+        store.get(KEY, LIMIT)
+
+
+def test_too_many_open_files_are_told_as_that(store: ObjectStore, folder: Path) -> None:
+    store.put(KEY, b"data")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(TransientError, match="ulimit"):
+            store.get(KEY, LIMIT)
+        with pytest.raises(UsageError, match="ulimit"):
+            open_object_store(folder.as_uri())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
