@@ -1,5 +1,6 @@
 """The manifest: what is signed of a session (docs/format.md, "Manifest")."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,10 @@ SCHEMA: Final = "lucid/manifest@v1"
 KDF: Final = "HKDF-Expand-SHA512"
 
 _SUITES = {suite.aead: suite for suite in Suite}
+_HOURS_MINUTES = "([01][0-9]|2[0-3]):[0-5][0-9]"
+_RFC_3339 = re.compile(
+    rf"[0-9]{{4}}(-[0-9]{{2}}){{2}}[Tt]{_HOURS_MINUTES}:[0-9]{{2}}(\.[0-9]+)?([Zz]|[+-]{_HOURS_MINUTES})"
+)
 
 
 class Tree(Document):
@@ -69,6 +74,17 @@ class Producer(Document):
 def timestamp(moment: datetime) -> str:
     """A moment as the manifest writes it: RFC 3339, UTC, milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """The moment that an RFC 3339 time names, rounded down to microseconds.
+
+    Raises:
+        ValueError: the text is no such time, or a leap second.
+    """
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError("not an RFC 3339 time")
+    return datetime.fromisoformat(text.upper())
 
 
 def _check_timestamp(text: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from lucid_pipeline.archive.manifest import SignedManifest
+from lucid_pipeline.archive.manifest import SignedManifest, parse_time
 from lucid_pipeline.archive.reader import Known
 from lucid_pipeline.archive.sealed import SessionMetadata
 
@@ -150,11 +150,9 @@ def started_us(metadata: SessionMetadata, registered_at: str) -> int | None:
     """
     for text in (metadata.started_at, registered_at):
         try:
-            moment = datetime.fromisoformat((text or "").upper())
+            return microseconds(parse_time(text or ""))
         except ValueError:
             continue
-        if moment.tzinfo:
-            return microseconds(moment)
     return None
 
 

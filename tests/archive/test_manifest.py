@@ -14,7 +14,15 @@ from lucid_pipeline.archive import canonical, envelope
 from lucid_pipeline.archive.chunking import CHUNK_SIZES, MIB
 from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.encryption import Suite
-from lucid_pipeline.archive.manifest import PAYLOAD_TYPE, Manifest, Producer, open_envelope, suite_of, timestamp
+from lucid_pipeline.archive.manifest import (
+    PAYLOAD_TYPE,
+    Manifest,
+    Producer,
+    open_envelope,
+    parse_time,
+    suite_of,
+    timestamp,
+)
 from lucid_pipeline.archive.signing import SigningKey
 
 KEY = SigningKey(b"\x01" * 32)
@@ -242,3 +250,53 @@ def test_a_timestamp_of_another_zone_is_converted() -> None:
 
 def test_the_producer_is_lucid_and_its_version() -> None:
     assert Producer() == Producer(name="lucid", version=__version__)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:01Z", 1),
+        ("1970-01-01t00:00:01z", 1),
+        ("1970-01-01T00:00:01.5Z", 1.5),
+        ("1970-01-01T00:00:01.0000009Z", 1),
+        ("1970-01-01T05:30:00+05:30", 0),
+        ("1969-12-31T00:01:00-23:59", 0),
+        ("1970-01-01T00:00:00-00:00", 0),
+    ],
+)
+def test_a_time_of_rfc_3339_names_a_moment(text: str, seconds: float) -> None:
+    assert parse_time(text).timestamp() == seconds
+
+
+@given(st.datetimes(timezones=st.timezones()).filter(lambda moment: 1 < moment.year < 9999))
+def test_what_is_written_as_a_time_is_read_as_one(moment: datetime) -> None:
+    assert timestamp(parse_time(timestamp(moment))) == timestamp(moment)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-01-31",
+        "2026-01-31T12:00Z",
+        "2026-01-31T12:00:00",
+        "2026-01-31 12:00:00Z",
+        "20260131T120000Z",
+        "2026-W05-6T12:00:00Z",
+        "2026-01-31T12:00:00,5Z",
+        "2026-01-31T12:00:00.Z",
+        "2026-01-31T12:00:00+01",
+        "2026-01-31T12:00:00+0100",
+        "2026-01-31T12:00:00+01:00:30",
+        "2026-01-31T12:00:00+01:60",
+        "2026-01-31T12:00:00+24:00",
+        "2026-01-31T24:00:00Z",
+        "2026-01-31T12:60:00Z",
+        "2026-02-30T12:00:00Z",
+        "2026-01-31T12:00:00Z\n",
+        "\u0662026-01-31T12:00:00Z",
+    ],
+)
+def test_anything_else_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match=r"time|month|day"):
+        parse_time(text)

@@ -203,6 +203,7 @@ def test_nothing_to_archive_is_wrong_usage(lucid: Lucid, tmp_path: Path) -> None
         (b"user=\xff", "printable"),
         ("started_at=yesterday", "2026-01-31T12:00:00Z"),
         ("ended_at=2026-01-31T12:00:00", "2026-01-31T12:00:00Z"),
+        ("ended_at=20260131T120000Z", "2026-01-31T12:00:00Z"),
     ],
 )
 def test_meta_that_cannot_be_is_refused(lucid: Lucid, tmp_path: Path, meta: str | bytes, part: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from lucid_pipeline.archive.manifest import timestamp
+from lucid_pipeline.archive.manifest import parse_time, timestamp
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.cli.arguments import parse_pairs
 from lucid_pipeline.cli.describe import session_document
@@ -151,9 +151,10 @@ def session_metadata(pairs: dict[str, str]) -> SessionMetadata:
 
 def _is_time(text: str) -> bool:
     try:
-        return datetime.fromisoformat(text).tzinfo is not None
+        parse_time(text)
     except ValueError:
         return False
+    return True
 
 
 def _batches(paths: Iterable[Path]) -> Iterable[list[Path]]:
