@@ -48,7 +48,3 @@ class ChunkPlan:
 
     def __iter__(self) -> Iterator[ChunkSlice]:
         return (self[index] for index in range(len(self)))
-
-    def is_last(self, index: int) -> bool:
-        """Whether this chunk ends the recording."""
-        return index == len(self) - 1

@@ -40,14 +40,6 @@ def test_the_last_chunk_is_empty_only_in_an_empty_recording(length: int, chunk_s
     assert (last.length == 0) == (length == 0)
 
 
-@given(length=lengths, chunk_size=st.sampled_from(CHUNK_SIZES))
-def test_exactly_one_chunk_is_the_last(length: int, chunk_size: int) -> None:
-    plan = ChunkPlan(length, chunk_size)
-    assert plan.is_last(len(plan) - 1)
-    assert not plan.is_last(len(plan) - 2)
-    assert not plan.is_last(len(plan))
-
-
 def test_an_empty_recording_has_one_empty_chunk() -> None:
     assert list(ChunkPlan(0, MIB)) == [ChunkSlice(index=0, offset=0, length=0)]
 
