@@ -25,6 +25,18 @@ from lucid_pipeline.archive.reader import (
 )
 from lucid_pipeline.archive.signing import PublicKey
 
+_FOUND_BY_KEY = frozenset(
+    {
+        DamageCode.UNSUPPORTED_FORMAT,
+        DamageCode.COMMITMENT_MISMATCH,
+        DamageCode.DECRYPT_FAILED,
+        DamageCode.FRAME_MALFORMED,
+        DamageCode.PLAINTEXT_DIGEST_MISMATCH,
+        DamageCode.SEALED_MISMATCH,
+    }
+)
+"""Codes that can mean what nobody sees without a key."""
+
 
 @dataclass(slots=True)
 class VerificationReport:
@@ -41,6 +53,16 @@ class VerificationReport:
     def intact(self) -> bool:
         """Whether no damage was found."""
         return not self.damages
+
+    def to_record(self, recorded: Sequence[str]) -> list[str]:
+        """The codes to remember of the session, each once, given those that are remembered so far.
+
+        What it can take a key to see stays remembered until a deep verification finds nothing wrong at all. That no
+        slot is there for the identity at hand is no damage of the archive, and not remembered.
+        """
+        kept = [] if self.deep and self.intact else [code for code in recorded if code in _FOUND_BY_KEY]
+        found = [damage.code for damage in self.damages if damage.code is not DamageCode.KEYSLOT_MISSING]
+        return list(dict.fromkeys([*found, *kept]))
 
 
 def verify_session(

@@ -67,10 +67,15 @@ def _require_intact(record: SessionRecord, catalog: Catalog, verifier: Verifier)
         keys=verifier.keys,
         known=seal.known,
     )
-    codes = [damage.code for damage in report.damages]
+    codes = report.to_record(record.damages)
     catalog.record_verification(record.session_id, codes, timestamp(datetime.now(UTC)))
     if not report.intact:
         raise PermanentError(f"session {record.session_id} is damaged ({report.damages[0]}), so its recording stays")
+    if codes:
+        raise PermanentError(
+            f"session {record.session_id} was found damaged with a key ({', '.join(codes)}), so its recording stays",
+            "lucid verify --deep looks again",
+        )
 
 
 class RemoveRecordings(Config):

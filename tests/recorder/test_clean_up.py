@@ -157,6 +157,16 @@ def test_a_damaged_archive_keeps_the_recording(
     assert record.verified_at
 
 
+def test_damage_that_only_a_key_shows_keeps_the_recording_where_there_is_none(stages: Stages, sealed: UUID) -> None:
+    """The recorder of the three locations cannot decrypt; that it sees nothing wrong does not unsay what was seen."""
+    stages.catalog.record_verification(sealed, [DamageCode.PLAINTEXT_DIGEST_MISMATCH], "2026-01-31T12:00:00Z")
+    assert "plaintext_digest_mismatch" in refusal(stages, sealed)
+    assert stages.record(sealed).damages == (DamageCode.PLAINTEXT_DIGEST_MISMATCH,)
+    remove_recording(sealed, stages.catalog, watched(stages, lambda _key: None))
+    assert stages.record(sealed).damages == ()
+    assert stages.record(sealed).source is None
+
+
 def test_an_archive_that_is_gone_keeps_the_recording(stages: Stages, sealed: UUID) -> None:
     data = stages.path(sealed).read_bytes()
     (stages.home.settings.home / "archive").rename(stages.home.settings.home / "elsewhere")
@@ -296,3 +306,4 @@ def test_whoever_has_an_identity_verifies_down_to_the_plaintext(stages: Stages, 
     with pytest.raises(PermanentError, match=DamageCode.KEYSLOT_MISSING):
         remove_recording(sealed, stages.catalog, watched(stages, lambda _key: None))
     assert path.exists()
+    assert stages.record(sealed).damages == (), "a slot that is not there is no damage of the archive"
