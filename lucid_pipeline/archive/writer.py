@@ -1,8 +1,8 @@
 """From a recording to chunk objects: read, compress, encrypt, store. Needs a DEK and nothing that can decrypt later."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
@@ -65,22 +65,21 @@ def encrypt_session(
     all of it would survive a loss of power.
 
     Raises:
-        TransientError: the recording changed meanwhile, or the store is full or does not answer. What was stored
-            by then stays behind unreferenced, and another attempt has another DEK.
+        TransientError: the recording changed meanwhile, or the store is full or does not answer. Another attempt
+            has another DEK.
+
+    Whatever is raised, what was stored in the archive by then is removed again, as far as the store lets that be done;
+    key slots stay, and nothing refers to them.
     """
     dek = Dek.generate()
     commitment = dek.commitment(session_id)
     for recipient in encryption.recipients:
         keystore.put(session_id, commitment, recipient.wrap(dek, session_id))
-    chunks = _write_chunks(recording, chunked, session_id, dek, encryption, store, progress)
-    recording.check_unchanged(chunked.file)
-    sealed = _write_sealed_metadata(
-        chunked.describe(metadata, recording.path.name, chunks.plaintext_sha256),
-        session_id,
-        encryption.suite,
-        dek,
-        store,
-    )
+    with _removed_on_failure(store) as stored_keys:
+        chunks = _write_chunks(recording, chunked, session_id, dek, encryption, store, stored_keys, progress)
+        recording.check_unchanged(chunked.file)
+        described = chunked.describe(metadata, recording.path.name, chunks.plaintext_sha256)
+        sealed = _write_sealed_metadata(described, session_id, encryption.suite, dek, store, stored_keys)
     request = SealingRequest(
         session_id=session_id,
         media_type=chunked.media_type,
@@ -100,6 +99,7 @@ def _write_chunks(
     dek: Dek,
     encryption: Encryption,
     store: ObjectStore,
+    stored_keys: list[str],
     progress: Progress,
 ) -> _Chunks:
     plan, padded = chunked.plan, storage_policy(chunked.media_type).padded
@@ -123,6 +123,7 @@ def _write_chunks(
             header = chunk_header(encryption.suite, session_id, index, len(plan), padded=padded)
             data = encrypt_object(header, dek.secret, frame_buffer[: frame.length], object_buffer)
             stored = _chunk_object(session_id, index, data)
+            stored_keys.append(stored.key)
             store.put(stored.key, data, durable=False)
             objects[index] = stored
             flushing.add(stored.key)
@@ -131,28 +132,39 @@ def _write_chunks(
 
         return work
 
-    try:
-        with Flusher(store) as flushing:
-            for_each_chunk(len(plan), worker_count(encryption.workers, plan.chunk_size, len(plan)), start_worker)
-    except BaseException:
-        _give_up([stored.key for stored in objects.values()], store)
-        raise
+    with Flusher(store) as flushing:
+        for_each_chunk(len(plan), worker_count(encryption.workers, plan.chunk_size, len(plan)), start_worker)
     return _Chunks([objects[index] for index in range(len(plan))], digest.digest(), Counter(codecs.values()))
 
 
-def _give_up(keys: Iterable[str], store: ObjectStore) -> None:
-    """Remove what a failed attempt has stored, as far as that can be done: it takes room, and its DEK is lost."""
-    with suppress(LucidError):
-        for key in keys:
-            store.delete(key)
+@contextmanager
+def _removed_on_failure(store: ObjectStore) -> Iterator[list[str]]:
+    """A list for the keys of what is about to be stored: a failed attempt's objects take room, and its DEK is lost.
+
+    A key goes in before its object is put, since a store that fails may have stored it all the same.
+    """
+    keys: list[str] = []
+    try:
+        yield keys
+    except BaseException:
+        with suppress(LucidError):
+            for key in keys:
+                store.delete(key)
+        raise
 
 
 def _write_sealed_metadata(
-    metadata: SealedMetadata, session_id: UUID, suite: Suite, dek: Dek, store: ObjectStore
+    metadata: SealedMetadata,
+    session_id: UUID,
+    suite: Suite,
+    dek: Dek,
+    store: ObjectStore,
+    stored_keys: list[str],
 ) -> StoredObject:
     data = seal(metadata, session_id, suite, dek)
     digest = sha256(data).digest()
     stored = StoredObject(key=sealed_key(session_id, digest), length=len(data), sha256=digest)
+    stored_keys.append(stored.key)
     store.put(stored.key, data)
     return stored
 

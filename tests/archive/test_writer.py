@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from lucid_pipeline.archive.chunking import MIB
 from lucid_pipeline.archive.codec import Codec, padme_length
@@ -15,10 +16,11 @@ from lucid_pipeline.archive.planning import plan_recording
 from lucid_pipeline.archive.ports import Progress
 from lucid_pipeline.archive.reader import load_chunk_table
 from lucid_pipeline.archive.recording import open_recording
-from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.archive.sealed import LARGEST_METADATA, SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.archive.writer import EncryptedSession, encrypt_session
 from lucid_pipeline.errors import PermanentError, TransientError
+from lucid_pipeline.stores.folder_store import FolderStore
 from tests.support import Home, mixture, noise, text
 
 CAST = b'{"version": 2, "width": 80, "height": 24}\n' + b'[1.5, "o", "some text"]\n' * 100_000
@@ -55,8 +57,8 @@ def archive(home: Home, path: Path, progress: Progress) -> SignedManifest:
     )
 
 
-def manifests(home: Home) -> list[Path]:
-    return list(home.archive_folder.rglob("manifest.*"))
+def objects(home: Home) -> list[Path]:
+    return [path for path in home.archive_folder.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(("data", "padded"), [(CAST, True), (WEBM, False), (mixture(2 * MIB), True)])
@@ -124,7 +126,7 @@ def test_a_recording_that_changes_while_it_is_read_is_never_sealed(change: Calla
 
     with pytest.raises(TransientError, match="changed while it was read"):
         archive(home, path, at_first_chunk)
-    assert manifests(home) == []
+    assert objects(home) == []
 
 
 def test_a_recording_that_vanishes_while_it_is_read_is_archived_whole(home: Home) -> None:
@@ -152,7 +154,46 @@ def test_an_error_in_one_thread_stops_the_work(home: Home) -> None:
 
     with pytest.raises(ArithmeticError, match="from a worker"):
         archive(home, home.landing_file(mixture(3 * MIB)), refuse)
-    assert manifests(home) == []
+    assert objects(home) == []
+
+
+def test_an_attempt_whose_metadata_is_too_large_to_be_sealed_leaves_nothing(home: Home) -> None:
+    recording = home.landing_file(mixture(2 * MIB))
+    with pytest.raises(PermanentError, match="fewer tags"):
+        home.archive(recording, metadata=SessionMetadata(tags={"much": "x" * LARGEST_METADATA}))
+    assert objects(home) == []
+
+
+class Forgetful(FolderStore):
+    """A store that says of all objects of some kind that it failed, though it has stored them."""
+
+    kind = ""
+
+    @override
+    def put(self, key: str, data: bytes | memoryview, *, durable: bool = True) -> None:
+        super().put(key, data, durable=durable)
+        if self.kind in key:
+            raise TransientError("the answer was lost")
+
+
+@pytest.mark.parametrize("kind", ["chunks/00000002", "sealed"])
+def test_an_object_of_which_nobody_knows_whether_it_was_stored_is_removed_as_well(kind: str, home: Home) -> None:
+    store = Forgetful(home.archive_folder, create=True)
+    store.kind = kind
+    with open_recording(home.landing_file(mixture(3 * MIB))) as recording:
+        plan = plan_recording(recording, MIB)
+        with pytest.raises(TransientError, match="the answer was lost"):
+            encrypt_session(
+                recording,
+                plan,
+                SessionMetadata(),
+                new_session_id(),
+                home.encryption(),
+                store,
+                home.keystore,
+                lambda _bytes: None,
+            )
+    assert objects(home) == []
 
 
 def test_a_manifest_lists_what_lies_in_the_archive(home: Home) -> None:
