@@ -22,8 +22,10 @@ from dagster import (
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from lucid_pipeline.archive.ports import Progress
-from lucid_pipeline.cli.instance import PROCESS_TAG, exclusive, open_instance, registered_process
 from lucid_pipeline.home import Home
+from lucid_pipeline.instance.locks import exclusive
+from lucid_pipeline.instance.opened import open_instance
+from lucid_pipeline.instance.processes import PROCESS_TAG, registered_process
 from lucid_pipeline.lineage.partitions import PARTITIONS, SESSIONS, contiguous_ranges
 from lucid_pipeline.lineage.stages import LINEAGE
 from lucid_pipeline.processor.definitions import ASSETS as PROCESSOR_ASSETS

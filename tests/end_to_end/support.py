@@ -19,7 +19,7 @@ from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.keys import Identity
 from lucid_pipeline.archive.layout import chunk_key, chunk_table_key, manifest_key, sealed_key
 from lucid_pipeline.archive.session_id import parse_session_id
-from lucid_pipeline.cli.instance import open_instance
+from lucid_pipeline.instance.opened import open_instance
 from lucid_pipeline.stores.catalog import Seal, SessionFilter, SessionRecord, State
 from lucid_pipeline.stores.keystore import Keystore
 from tests.cli.support import Lucid, Text, salts

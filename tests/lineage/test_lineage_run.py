@@ -10,10 +10,10 @@ import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
 from lucid_pipeline.cli import lineage_run
-from lucid_pipeline.cli.instance import PROCESS_TAG
 from lucid_pipeline.cli.lineage_run import LineageRunner, materialized, open_runner
 from lucid_pipeline.errors import UsageError
 from lucid_pipeline.home import Home
+from lucid_pipeline.instance.processes import PROCESS_TAG
 from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, LINEAGE, MERKLE_TREE, RECORDING
 from lucid_pipeline.stores.catalog import Stage, State
 from tests.lineage.support import Stages, open_home

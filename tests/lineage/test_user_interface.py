@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lucid_pipeline.archive.verify import verify_session
-from lucid_pipeline.cli.instance import open_instance
+from lucid_pipeline.instance.opened import open_instance
 from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, OWNER, Stages, open_home

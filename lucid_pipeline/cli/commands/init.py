@@ -8,7 +8,7 @@ from lucid_pipeline.settings import load_settings
 def init(as_json: Json = False) -> None:
     """Make the data home, the keys (0600), the catalog and Dagster's storage. Safe to repeat: nothing is replaced."""
     home, output = Home(load_settings()), Output(as_json)
-    from lucid_pipeline.cli.instance import open_instance  # Dagster, which takes a second to load
+    from lucid_pipeline.instance.opened import open_instance  # Dagster, which takes a second to load
 
     settings = home.settings
     created = [str(path) for path in home.create()]
