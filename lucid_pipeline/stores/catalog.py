@@ -4,7 +4,7 @@ The catalog is a cache of what manifests say, plus two things that exist nowhere
 its recording lies, and what one stage hands to the next. Losing it loses no sealed session.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class State(StrEnum):
-    """How far a session has come: the last stage that is done, or why there is no next one."""
+    """How far a session has come: the last stage that is done; or that it is another session once more."""
 
     REGISTERED = "registered"
     RECORDED = "recorded"
@@ -28,6 +28,11 @@ class State(StrEnum):
     ENCRYPTED = "encrypted"
     HASHED = "hashed"
     SEALED = "sealed"
+    DUPLICATE = "duplicate"
+
+
+ENDED = (State.SEALED, State.DUPLICATE)
+"""The states that nothing follows."""
 
 
 class Stage(StrEnum):
@@ -44,12 +49,15 @@ class Source:
     """Where a recording lies, and what tells this state of the file from any other.
 
     `fingerprint` is unique in a catalog: registering it again yields the session that has it, even when the recording
-    has been removed. `release` says that the file is to be removed once its session is sealed and verified.
+    has been removed. `release` says that the file is to be removed once its session is sealed and verified; `landed`,
+    that nobody chose it, but it was found in the landing folder; `abandoned`, that its writer never finished it.
     """
 
     path: Path
     fingerprint: str
     release: bool = False
+    landed: bool = False
+    abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +98,15 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a session stopped: at which stage, with which one line, and whether trying again can help."""
+    """Why a session stopped: at which stage, with which one line, and whether trying again can help.
+
+    `retry_at` is when it will be tried again by itself; None for a session in quarantine, which waits for a person.
+    """
 
     stage: str
     reason: str
     permanent: bool
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +114,8 @@ class SessionRecord:
     """All that the catalog knows of one session.
 
     `length` is the recording's in bytes and `duration_ms` a cast's; both are None until they are known, and where a
-    rebuilt catalog could not unseal them. Times are RFC 3339 in UTC.
+    rebuilt catalog could not unseal them. `attempts` counts the failures since the session last came further. Times
+    are RFC 3339 in UTC.
     """
 
     session_id: UUID
@@ -115,6 +128,9 @@ class SessionRecord:
     duration_ms: int | None = None
     seal: Seal | None = None
     failure: Failure | None = None
+    attempts: int = 0
+    duplicate_of: UUID | None = None
+    content_id: bytes | None = None
     verified_at: str | None = None
     damages: Sequence[str] = ()
 
@@ -138,9 +154,22 @@ class SessionFilter:
     limit: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a session can stand: how far it has come, and whether it has failed since."""
+
+    state: State
+    failed: bool
+
+
 def microseconds(moment: datetime) -> int:
     """Microseconds from 1970 to a moment that knows its time zone."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_microseconds(count: int | None) -> datetime | None:
+    """The moment, in UTC, that is so many microseconds from 1970."""
+    return None if count is None else _EPOCH + timedelta(microseconds=count)
 
 
 def started_us(metadata: SessionMetadata, registered_at: str) -> int | None:
@@ -178,10 +207,26 @@ class Catalog(Protocol):
     def find(self, wanted: SessionFilter) -> list[SessionRecord]:
         """The sessions that fit, newest id first."""
 
+    def waiting(self, standings: Collection[Standing], now: datetime, limit: int) -> list[SessionRecord]:
+        """The sessions that stand at one of these points and may be worked on now, oldest id first.
+
+        That is all that have not failed, and those whose failure is to be tried again by now.
+        """
+
+    def removable(self, untried_since: datetime, limit: int) -> list[SessionRecord]:
+        """Sessions that have ended, and whose recordings are to be removed and lie there still, oldest id first.
+
+        Those whose removal has been tried since that moment are left out.
+        """
+
+    def longest_unverified(self, limit: int) -> list[SessionRecord]:
+        """Sealed sessions, those first that were never verified, then those whose last verification is the oldest."""
+
     def hand_over(self, session_id: UUID, stage: Stage, document: bytes, state: State) -> None:
         """Record that a stage is done: its document for the next one, and the state reached. Clears a failure.
 
-        A sealed session stays sealed. Raises `SessionNotFound`.
+        The attempts are counted anew if that is further than the session had come. One that has ended stays as it is.
+        Raises `SessionNotFound`.
         """
 
     def handed_over(self, session_id: UUID, stage: Stage) -> bytes | None:
@@ -191,6 +236,19 @@ class Catalog(Protocol):
         self, session_id: UUID, length: int, duration_ms: int | None = None, started_at: str | None = None
     ) -> None:
         """Record what a recording says: its length (bytes), duration (ms) and start, unless a start is known already.
+
+        Raises `SessionNotFound`.
+        """
+
+    def complete(self, session_id: UUID, metadata: SessionMetadata) -> SessionMetadata:
+        """Add what was not known of a session to what was; returns both. Raises `SessionNotFound`."""
+
+    def record_content(self, session_id: UUID, content_id: bytes) -> UUID | None:
+        """Record what tells a session's content from any other.
+
+        Returns:
+            None, or the session of which this one now is a duplicate: it had that content first, with the same
+            metadata. Only a recording that landed can be a duplicate, and only one that is not empty.
 
         Raises `SessionNotFound`.
         """
@@ -206,10 +264,19 @@ class Catalog(Protocol):
         """
 
     def record_failure(self, session_id: UUID, failure: Failure) -> None:
-        """Record why a session stopped; a sealed session is left as it is. Raises `SessionNotFound`."""
+        """Record why a session stopped, and count the attempt; one that has ended is left as it is.
+
+        Raises `SessionNotFound`.
+        """
+
+    def retry(self, session_id: UUID) -> None:
+        """Forget a session's failure and the attempts. Raises `SessionNotFound`."""
 
     def record_verification(self, session_id: UUID, damages: Sequence[str], verified_at: str) -> None:
         """Record the outcome of a verification: the damages found, none if intact. Raises `SessionNotFound`."""
+
+    def record_removal_attempt(self, session_id: UUID, tried_at: datetime) -> None:
+        """Record that the removal of a recording was tried, and that it stays. Raises `SessionNotFound`."""
 
     def release_source(self, session_id: UUID) -> None:
         """Record that the recording has been removed: the session has no source from now on, but its fingerprint stays.

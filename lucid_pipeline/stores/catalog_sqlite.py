@@ -9,8 +9,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -22,6 +23,7 @@ from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.errors import LucidError, PermanentError, SessionNotFound, TransientError, UsageError
 from lucid_pipeline.paths import full_disk, has_no_room, is_full
 from lucid_pipeline.stores.catalog import (
+    ENDED,
     Catalog,
     Failure,
     Seal,
@@ -29,7 +31,9 @@ from lucid_pipeline.stores.catalog import (
     SessionRecord,
     Source,
     Stage,
+    Standing,
     State,
+    from_microseconds,
     microseconds,
     started_us,
 )
@@ -100,20 +104,39 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (session_id, stage)
         )""",
     ),
+    (
+        "ALTER TABLE sessions ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE sessions ADD COLUMN duplicate_of TEXT",
+        "ALTER TABLE sessions ADD COLUMN content_id BLOB",
+        "CREATE INDEX sessions_by_content ON sessions (content_id) WHERE content_id IS NOT NULL",
+        "CREATE INDEX sessions_by_verification ON sessions (state, verified_at)",
+        "ALTER TABLE sources ADD COLUMN landed INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE sources ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE sources ADD COLUMN tried_us INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX sources_to_remove ON sources (session_id) WHERE release = 1 AND path IS NOT NULL",
+        "ALTER TABLE failures ADD COLUMN retry_us INTEGER",
+    ),
 )
 
 _SELECT = """
     SELECT sessions.*,
-        sources.path, sources.fingerprint, sources.release,
+        sources.path, sources.fingerprint, sources.release, sources.landed, sources.abandoned,
         seals.sequence, seals.envelope_sha256, seals.key_id, seals.root, seals.suite, seals.media_type,
         seals.chunk_count, seals.stored_bytes, seals.sealed_at,
-        failures.stage, failures.reason, failures.permanent,
+        failures.stage, failures.reason, failures.permanent, failures.retry_us,
         (SELECT json_group_object(name, value) FROM tags WHERE tags.session_id = sessions.session_id) AS tags
     FROM sessions
         LEFT JOIN sources ON sources.session_id = sessions.session_id
         LEFT JOIN seals ON seals.session_id = sessions.session_id
         LEFT JOIN failures ON failures.session_id = sessions.session_id
 """
+
+_REMOVABLE = """
+    WHERE sources.release = 1 AND sources.path IS NOT NULL AND sessions.state IN (?, ?) AND sources.tried_us < ?
+    ORDER BY sessions.session_id LIMIT ?
+"""
+_LONGEST_UNVERIFIED = "WHERE sessions.state = ? ORDER BY sessions.verified_at LIMIT ?"
+_STATES = tuple(State)
 
 
 class SqliteCatalog(Catalog):
@@ -162,12 +185,31 @@ class SqliteCatalog(Catalog):
             return [_record(row) for row in connection.execute(statement, values)]
 
     @override
+    def waiting(self, standings: Collection[Standing], now: datetime, limit: int) -> list[SessionRecord]:
+        due = microseconds(now)
+        with self._connection() as connection:
+            found = [row for standing in standings for row in _at(connection, standing, due, limit)]
+        return sorted(map(_record, found), key=lambda record: record.session_id)[:limit]
+
+    @override
+    def removable(self, untried_since: datetime, limit: int) -> list[SessionRecord]:
+        return self._select(_REMOVABLE, (*ENDED, microseconds(untried_since), limit))
+
+    @override
+    def longest_unverified(self, limit: int) -> list[SessionRecord]:
+        return self._select(_LONGEST_UNVERIFIED, (State.SEALED, limit))
+
+    @override
     def hand_over(self, session_id: UUID, stage: Stage, document: bytes, state: State) -> None:
         with self._writing() as connection:
-            if _get(connection, session_id).state is State.SEALED:
+            before = _get(connection, session_id)
+            if before.state in ENDED:
                 return
             key = str(session_id)
-            connection.execute("UPDATE sessions SET state = ? WHERE session_id = ?", (state, key))
+            attempts = 0 if _STATES.index(state) > _STATES.index(before.state) else before.attempts
+            connection.execute(
+                "UPDATE sessions SET state = ?, attempts = ? WHERE session_id = ?", (state, attempts, key)
+            )
             connection.execute("DELETE FROM failures WHERE session_id = ?", (key,))
             connection.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (key, stage, document))
 
@@ -193,13 +235,43 @@ class SqliteCatalog(Catalog):
             )
 
     @override
+    def complete(self, session_id: UUID, metadata: SessionMetadata) -> SessionMetadata:
+        with self._writing() as connection:
+            record = _get(connection, session_id)
+            known = {name: value for name, value in record.metadata.model_dump().items() if value is not None}
+            tags = {**metadata.tags, **record.metadata.tags}
+            whole = metadata.model_copy(update={**known, "tags": tags})
+            _put(connection, replace(record, metadata=whole))
+            return whole
+
+    @override
+    def record_content(self, session_id: UUID, content_id: bytes) -> UUID | None:
+        with self._writing() as connection:
+            record = _get(connection, session_id)
+            if record.content_id == content_id:
+                return None
+            key = str(session_id)
+            connection.execute("UPDATE sessions SET content_id = ? WHERE session_id = ?", (content_id, key))
+            if not record.source or not record.source.landed or not record.length or record.state in ENDED:
+                return None
+            first = _first_with(connection, content_id, record)
+            if first:
+                assignments = "state = ?, duplicate_of = ?, attempts = 0"
+                connection.execute(
+                    f"UPDATE sessions SET {assignments} WHERE session_id = ?", (State.DUPLICATE, str(first), key)
+                )
+                connection.execute("DELETE FROM documents WHERE session_id = ?", (key,))
+                connection.execute("DELETE FROM failures WHERE session_id = ?", (key,))
+            return first
+
+    @override
     def record_seal(self, session_id: UUID, seal: Seal) -> None:
         with self._writing() as connection:
             known = _get(connection, session_id).seal
             if known and seal.sequence <= known.sequence:
                 return
             connection.execute(
-                "UPDATE sessions SET state = ?, damages = '[]', verified_at = NULL WHERE session_id = ?",
+                "UPDATE sessions SET state = ?, attempts = 0, damages = '[]', verified_at = NULL WHERE session_id = ?",
                 (State.SEALED, str(session_id)),
             )
             connection.execute("DELETE FROM failures WHERE session_id = ?", (str(session_id),))
@@ -208,12 +280,29 @@ class SqliteCatalog(Catalog):
     @override
     def record_failure(self, session_id: UUID, failure: Failure) -> None:
         with self._writing() as connection:
-            if _get(connection, session_id).state is not State.SEALED:
-                _put_failure(connection, session_id, failure)
+            if _get(connection, session_id).state in ENDED:
+                return
+            _put_failure(connection, session_id, failure)
+            connection.execute("UPDATE sessions SET attempts = attempts + 1 WHERE session_id = ?", (str(session_id),))
+
+    @override
+    def retry(self, session_id: UUID) -> None:
+        with self._writing() as connection:
+            _get(connection, session_id)
+            connection.execute("DELETE FROM failures WHERE session_id = ?", (str(session_id),))
+            connection.execute("UPDATE sessions SET attempts = 0 WHERE session_id = ?", (str(session_id),))
 
     @override
     def record_verification(self, session_id: UUID, damages: Sequence[str], verified_at: str) -> None:
         self._update(session_id, "damages = ?, verified_at = ?", _lines(damages), verified_at)
+
+    @override
+    def record_removal_attempt(self, session_id: UUID, tried_at: datetime) -> None:
+        with self._writing() as connection:
+            _get(connection, session_id)
+            connection.execute(
+                "UPDATE sources SET tried_us = ? WHERE session_id = ?", (microseconds(tried_at), str(session_id))
+            )
 
     @override
     def release_source(self, session_id: UUID) -> None:
@@ -231,6 +320,10 @@ class SqliteCatalog(Catalog):
     @override
     def close(self) -> None:
         self._pool.close()
+
+    def _select(self, conditions: str, values: Sequence[object]) -> list[SessionRecord]:
+        with self._connection() as connection:
+            return [_record(row) for row in connection.execute(f"{_SELECT} {conditions}", values)]
 
     def _update(self, session_id: UUID, assignments: str, *values: object) -> None:
         with self._writing() as connection:
@@ -395,6 +488,24 @@ def _find_one(connection: sqlite3.Connection, session_id: UUID) -> SessionRecord
     return _record(row) if row else None
 
 
+def _at(connection: sqlite3.Connection, standing: Standing, due_us: int, limit: int) -> list[sqlite3.Row]:
+    """The rows of sessions that stand there and may be worked on now."""
+    condition = "failures.retry_us <= ?" if standing.failed else "failures.session_id IS NULL"
+    statement = f"{_SELECT} WHERE sessions.state = ? AND {condition} ORDER BY sessions.session_id LIMIT ?"
+    values = (standing.state, *((due_us,) if standing.failed else ()), limit)
+    return connection.execute(statement, values).fetchall()
+
+
+def _first_with(connection: sqlite3.Connection, content_id: bytes, record: SessionRecord) -> UUID | None:
+    """Another session that has this content, and the metadata of the record."""
+    statement = f"{_SELECT} WHERE sessions.content_id = ? AND sessions.state <> ? ORDER BY sessions.session_id"
+    for row in connection.execute(statement, (content_id, State.DUPLICATE)):
+        other = _record(row)
+        if other.session_id != record.session_id and other.metadata == record.metadata:
+            return other.session_id
+    return None
+
+
 def _search(wanted: SessionFilter) -> tuple[str, list[object]]:
     """The statement that finds these sessions, and its values."""
     conditions = list(_conditions(wanted))
@@ -438,6 +549,9 @@ def _put(connection: sqlite3.Connection, record: SessionRecord) -> None:
         "ended_at": _unicode(metadata.ended_at),
         "length": record.length,
         "duration_ms": record.duration_ms,
+        "attempts": record.attempts,
+        "duplicate_of": str(record.duplicate_of) if record.duplicate_of else None,
+        "content_id": record.content_id,
         "verified_at": record.verified_at,
         "damages": _lines(record.damages),
     }
@@ -452,8 +566,9 @@ def _put(connection: sqlite3.Connection, record: SessionRecord) -> None:
     connection.executemany("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", tags)
     if source := record.source:
         connection.execute(
-            "INSERT INTO sources VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (key, source.fingerprint, os.fsencode(source.path), source.release),
+            "INSERT INTO sources (session_id, fingerprint, path, release, landed, abandoned) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (key, source.fingerprint, os.fsencode(source.path), source.release, source.landed, source.abandoned),
         )
     if record.seal:
         _put_seal(connection, record.session_id, record.seal)
@@ -481,9 +596,10 @@ def _put_seal(connection: sqlite3.Connection, session_id: UUID, seal: Seal) -> N
 
 
 def _put_failure(connection: sqlite3.Connection, session_id: UUID, failure: Failure) -> None:
+    retry_us = microseconds(failure.retry_at) if failure.retry_at else None
     connection.execute(
-        "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)",
-        (str(session_id), failure.stage, _unicode(failure.reason), failure.permanent),
+        "INSERT OR REPLACE INTO failures (session_id, stage, reason, permanent, retry_us) VALUES (?, ?, ?, ?, ?)",
+        (str(session_id), failure.stage, _unicode(failure.reason), failure.permanent, retry_us),
     )
 
 
@@ -510,6 +626,9 @@ def _record(row: sqlite3.Row) -> SessionRecord:
         duration_ms=row["duration_ms"],
         seal=_seal(row),
         failure=_failure(row),
+        attempts=row["attempts"],
+        duplicate_of=UUID(row["duplicate_of"]) if row["duplicate_of"] else None,
+        content_id=row["content_id"],
         verified_at=row["verified_at"],
         damages=tuple(json.loads(row["damages"])),
     )
@@ -518,7 +637,13 @@ def _record(row: sqlite3.Row) -> SessionRecord:
 def _source(row: sqlite3.Row) -> Source | None:
     if row["path"] is None:
         return None
-    return Source(Path(os.fsdecode(row["path"])), row["fingerprint"], bool(row["release"]))
+    return Source(
+        Path(os.fsdecode(row["path"])),
+        row["fingerprint"],
+        release=bool(row["release"]),
+        landed=bool(row["landed"]),
+        abandoned=bool(row["abandoned"]),
+    )
 
 
 def _seal(row: sqlite3.Row) -> Seal | None:
@@ -540,7 +665,7 @@ def _seal(row: sqlite3.Row) -> Seal | None:
 def _failure(row: sqlite3.Row) -> Failure | None:
     if row["stage"] is None:
         return None
-    return Failure(row["stage"], row["reason"], bool(row["permanent"]))
+    return Failure(row["stage"], row["reason"], bool(row["permanent"]), from_microseconds(row["retry_us"]))
 
 
 def _unicode(text: str | None) -> str | None:

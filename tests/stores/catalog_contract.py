@@ -25,6 +25,7 @@ from lucid_pipeline.stores.catalog import (
     SessionRecord,
     Source,
     Stage,
+    Standing,
     State,
 )
 from lucid_pipeline.stores.catalog_url import open_catalog
@@ -51,6 +52,7 @@ SEAL = Seal(
     sealed_at="2026-03-01T10:05:00.000Z",
 )
 FAILURE = Failure(stage="chunks", reason="the recording has gone", permanent=True)
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 REGISTERED_AT = "2026-03-02T00:00:00.000Z"
 
 # Waits for a line on its standard input, then opens the catalog and registers recordings, some of which others register
@@ -106,6 +108,12 @@ def a_source(fingerprint: str = "one", *, release: bool = False) -> Source:
 def register(catalog: Catalog, source: Source | None = None) -> UUID:
     session_id = uuid7()
     return catalog.register(session_id, source or a_source(str(session_id)), "a.cast", METADATA).session_id
+
+
+def landed(catalog: Catalog) -> UUID:
+    session_id = uuid7()
+    source = Source(Path("/landing/a.cast"), str(session_id), release=True, landed=True)
+    return catalog.register(session_id, source, "a.cast", METADATA).session_id
 
 
 def a_record(state: State = State.SEALED, registered_at: str = REGISTERED_AT) -> SessionRecord:
@@ -270,6 +278,10 @@ class CatalogContract:
         calls: list[Callable[[], object]] = [
             lambda: catalog.get(absent),
             lambda: catalog.hand_over(absent, Stage.CHUNKS, b"", State.CHUNKED),
+            lambda: catalog.complete(absent, METADATA),
+            lambda: catalog.record_content(absent, b"x" * 32),
+            lambda: catalog.record_removal_attempt(absent, NOON),
+            lambda: catalog.retry(absent),
             lambda: catalog.describe(absent, 1, None),
             lambda: catalog.record_seal(absent, SEAL),
             lambda: catalog.record_failure(absent, FAILURE),
@@ -304,9 +316,100 @@ class CatalogContract:
         known = catalog.get(session_id)
         catalog.record_failure(session_id, Failure("recording", "the disk is full", permanent=False))
         catalog.record_failure(session_id, FAILURE)
-        assert catalog.get(session_id) == replace(known, failure=FAILURE)
+        assert catalog.get(session_id) == replace(known, failure=FAILURE, attempts=2)
         catalog.hand_over(session_id, Stage.RECORDING, b"", State.RECORDED)
         assert catalog.get(session_id) == replace(known, state=State.RECORDED)
+
+    def test_attempts_count_until_the_session_comes_further(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        catalog.hand_over(session_id, Stage.ENCRYPTED_CHUNKS, b"", State.ENCRYPTED)
+        catalog.record_failure(session_id, FAILURE)
+        catalog.hand_over(session_id, Stage.ENCRYPTED_CHUNKS, b"again", State.ENCRYPTED)
+        assert catalog.get(session_id).failure is None
+        assert catalog.get(session_id).attempts == 1
+        catalog.record_failure(session_id, FAILURE)
+        assert catalog.get(session_id).attempts == 2
+        catalog.hand_over(session_id, Stage.MERKLE_TREE, b"", State.HASHED)
+        assert catalog.get(session_id).attempts == 0
+
+    def test_a_retry_forgets_failure_and_attempts(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        known = catalog.get(session_id)
+        catalog.record_failure(session_id, FAILURE)
+        catalog.retry(session_id)
+        assert catalog.get(session_id) == known
+
+    def test_sessions_wait_where_they_stand_and_failed_ones_until_their_time(self, catalog: Catalog) -> None:
+        fresh, failed, quarantined, further, sealed = (register(catalog) for _ in range(5))
+        catalog.record_failure(failed, replace(FAILURE, permanent=False, retry_at=NOON))
+        catalog.record_failure(quarantined, FAILURE)
+        catalog.hand_over(further, Stage.RECORDING, b"", State.RECORDED)
+        catalog.record_seal(sealed, SEAL)
+
+        def waiting(*standings: Standing, at: datetime = NOON, limit: int = 10) -> list[UUID]:
+            return [record.session_id for record in catalog.waiting(standings, at, limit)]
+
+        registered, again = Standing(State.REGISTERED, failed=False), Standing(State.REGISTERED, failed=True)
+        recorded = Standing(State.RECORDED, failed=False)
+        assert waiting(registered) == [fresh]
+        assert waiting(again) == [failed]
+        assert waiting(again, at=NOON - timedelta(microseconds=1)) == []
+        assert waiting(recorded, again, registered) == [fresh, failed, further]
+        assert waiting(recorded, again, registered, limit=2) == [fresh, failed]
+        assert waiting(Standing(State.SEALED, failed=True)) == waiting() == []
+        assert catalog.get(failed).failure == replace(FAILURE, permanent=False, retry_at=NOON)
+
+    def test_what_is_known_of_a_session_outweighs_what_is_added(self, catalog: Catalog) -> None:
+        session_id = catalog.register(uuid7(), a_source(), "a", SessionMetadata(user="ann", tags={"a": "1"})).session_id
+        added = SessionMetadata(user="bob", host="db-1", started_at="2026-01-01T00:00:00Z", tags={"a": "2", "b": "3"})
+        whole = added.model_copy(update={"user": "ann", "tags": {"a": "1", "b": "3"}})
+        for _ in range(2):
+            assert catalog.complete(session_id, added) == whole
+            assert catalog.get(session_id).metadata == whole
+        assert [found.session_id for found in catalog.find(SessionFilter(host="db-1", tags={"b": "3"}))] == [session_id]
+
+    def test_the_same_bytes_dropped_again_are_a_duplicate(self, catalog: Catalog) -> None:
+        first, again, other, empty = (landed(catalog) for _ in range(4))
+        chosen = register(catalog)
+        catalog.complete(other, SessionMetadata(ended_at="2026-01-01T00:00:00Z", tags={"take": "2"}))
+        for session_id in (first, again, other, chosen):
+            catalog.describe(session_id, 7)
+        catalog.describe(empty, 0)
+        for session_id, original in ((first, None), (again, first), (other, None), (empty, None), (chosen, None)):
+            catalog.hand_over(session_id, Stage.CHUNKS, b"rows", State.CHUNKED)
+            assert catalog.record_content(session_id, b"x" * 32) == original
+        duplicate = catalog.get(again)
+        assert (duplicate.state, duplicate.duplicate_of) == (State.DUPLICATE, first)
+        assert catalog.get(first).state is catalog.get(chosen).state is State.CHUNKED
+        assert catalog.record_content(first, b"x" * 32) is None
+        catalog.hand_over(again, Stage.CHUNKS, b"late", State.CHUNKED)
+        catalog.record_failure(again, FAILURE)
+        assert catalog.get(again) == duplicate
+        assert catalog.handed_over(again, Stage.CHUNKS) is None
+
+    def test_a_recording_is_removed_when_its_session_has_ended_and_not_tried_all_the_time(
+        self, catalog: Catalog
+    ) -> None:
+        released, kept, unsealed, gone = (register(catalog, a_source(str(n), release=n != 1)) for n in range(4))
+        for session_id in (released, kept, gone):
+            catalog.record_seal(session_id, SEAL)
+        catalog.release_source(gone)
+        assert [record.session_id for record in catalog.removable(NOON, 10)] == [released]
+        catalog.record_removal_attempt(released, NOON)
+        assert catalog.removable(NOON, 10) == []
+        catalog.record_seal(unsealed, SEAL)
+        later = NOON + timedelta(days=1)
+        assert [record.session_id for record in catalog.removable(later, 10)] == [released, unsealed]
+        assert [record.session_id for record in catalog.removable(later, 1)] == [released]
+
+    def test_what_was_longest_not_verified_comes_first(self, catalog: Catalog) -> None:
+        old, new, never, _unsealed = (register(catalog) for _ in range(4))
+        for session_id in (old, new, never):
+            catalog.record_seal(session_id, SEAL)
+        catalog.record_verification(new, (), "2026-03-02T00:00:00.000Z")
+        catalog.record_verification(old, (), "2026-03-01T00:00:00.000Z")
+        assert [record.session_id for record in catalog.longest_unverified(10)] == [never, old, new]
+        assert [record.session_id for record in catalog.longest_unverified(1)] == [never]
 
     def test_a_described_recording_has_a_length_and_perhaps_a_duration(self, catalog: Catalog) -> None:
         session_id = register(catalog)

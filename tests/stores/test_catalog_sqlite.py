@@ -398,3 +398,21 @@ def test_a_filter_is_answered_from_an_index(path: Path, wanted: SessionFilter) -
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
     assert any(step.startswith("SEARCH sessions USING") for step in plan)
     assert not any(step.startswith("SCAN") for step in plan)
+
+
+@pytest.mark.usefixtures("catalog")
+@pytest.mark.parametrize(
+    ("condition", "values"),
+    [
+        (catalog_sqlite._REMOVABLE, ("sealed", "duplicate", 0, 9)),
+        (catalog_sqlite._LONGEST_UNVERIFIED, ("sealed", 9)),
+        ("WHERE sessions.content_id = ?", (b"",)),
+    ],
+)
+def test_what_sensors_and_schedules_ask_is_answered_from_an_index(
+    path: Path, condition: str, values: tuple[object, ...]
+) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        statement = f"EXPLAIN QUERY PLAN {catalog_sqlite._SELECT} {condition}"
+        plan = [row[3] for row in connection.execute(statement, values)]
+    assert not any(step.startswith("SCAN") for step in plan)
