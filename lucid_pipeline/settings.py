@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lucid_pipeline.archive.chunking import CHUNK_SIZES
+from lucid_pipeline.archive.chunking import CHUNK_SIZES, MIB
 from lucid_pipeline.archive.codec import Codec
 from lucid_pipeline.archive.cpu import has_aes_instructions
 from lucid_pipeline.archive.encryption import Suite
@@ -65,6 +65,14 @@ class Settings(BaseSettings):
     codec: CodecChoice = Field(default=CodecChoice.ZSTD, description="stored, zstd or lz4")
     suite: SuiteChoice = Field(default=SuiteChoice.AUTO, description="auto, aes-256-gcm or chacha20-poly1305")
     workers: int = Field(default=os.cpu_count() or 1, ge=1, le=64, description="threads that work on one recording")
+
+    retries: int = Field(default=4, ge=0, le=20, description="how often a failed session is tried again by itself")
+    retry_seconds: float = Field(
+        default=30, gt=0, le=86_400, description="wait before the first retry; four times as long before each next one"
+    )
+    huge_bytes: ByteSize = Field(
+        default=ByteSize(256 * MIB), ge=MIB, description="a recording of this size has a run of its own"
+    )
 
     @field_validator("chunk_size")
     @classmethod

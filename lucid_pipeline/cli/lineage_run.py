@@ -26,28 +26,19 @@ from lucid_pipeline.home import Home
 from lucid_pipeline.instance.locks import exclusive
 from lucid_pipeline.instance.opened import open_instance
 from lucid_pipeline.instance.processes import PROCESS_TAG, registered_process
-from lucid_pipeline.lineage.partitions import PARTITIONS, SESSIONS, contiguous_ranges
+from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS, SESSIONS, contiguous_ranges
+from lucid_pipeline.lineage.progress import stages_left
 from lucid_pipeline.lineage.stages import LINEAGE
 from lucid_pipeline.processor.definitions import ASSETS as PROCESSOR_ASSETS
 from lucid_pipeline.recorder.clean_up import REMOVE_RECORDINGS, RemoveRecordings, clean_up
 from lucid_pipeline.recorder.definitions import ASSETS as RECORDER_ASSETS
 from lucid_pipeline.resources.opened import Resources
 from lucid_pipeline.storage.definitions import ASSETS as STORAGE_ASSETS
-from lucid_pipeline.stores.catalog import Catalog, SessionRecord, State
-
-LONGEST_RANGE = 50
+from lucid_pipeline.stores.catalog import Catalog, SessionRecord
 
 _NO_CONSOLE: dict[str, object] = {"console": {}}
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
-_STAGES_DONE = {
-    State.REGISTERED: 0,
-    State.RECORDED: 1,
-    State.CHUNKED: 2,
-    State.ENCRYPTED: 3,
-    State.HASHED: 4,
-    State.SEALED: 5,
-}
 
 
 class LineageRunner:
@@ -78,11 +69,11 @@ class LineageRunner:
         keys = [str(session_id) for session_id in session_ids]
         self._add_partitions(keys)
         waiting = [self.catalog.get(session_id) for session_id in session_ids]
-        while waiting := [record for record in waiting if record.state is not State.SEALED]:
-            for first in sorted({_first_stage(record) for record in waiting}):
-                wanted = [str(record.session_id) for record in waiting if _first_stage(record) == first]
+        while waiting := [record for record in waiting if stages_left(record)]:
+            for stages in sorted({stages_left(record) for record in waiting}, key=len, reverse=True):
+                wanted = {str(record.session_id): 0 for record in waiting if stages_left(record) == stages}
                 for batch in contiguous_ranges(self._partitions(), wanted, LONGEST_RANGE):
-                    self._run(batch, LINEAGE[first:])
+                    self._run(batch, stages)
             waiting = self._advanced(waiting)
         return [self.catalog.get(session_id) for session_id in session_ids]
 
@@ -149,13 +140,7 @@ def _raise_interrupt(result: ExecuteInProcessResult) -> None:
 
 
 def _has_moved(old: SessionRecord, new: SessionRecord) -> bool:
-    return old.failure is not None or _STAGES_DONE[new.state] > _STAGES_DONE[old.state]
-
-
-def _first_stage(record: SessionRecord) -> int:
-    """The stage to go on with: the next one; after a failure the one before it, which may have been at fault."""
-    done = _STAGES_DONE[record.state]
-    return max(0, done - 1) if record.failure else done
+    return old.failure is not None or len(stages_left(new)) < len(stages_left(old))
 
 
 @logger

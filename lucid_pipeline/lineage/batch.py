@@ -8,12 +8,22 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from uuid import UUID
 
-from dagster import AssetExecutionContext, AssetMaterialization, Failure, MaterializeResult, MetadataValue
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
+    AssetObservation,
+    MaterializeResult,
+    MetadataValue,
+)
+from dagster import Failure as StepFailure
 
+from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.errors import LucidError, PermanentError, UsageError
-from lucid_pipeline.stores.catalog import Catalog
-from lucid_pipeline.stores.catalog import Failure as SessionFailure
+from lucid_pipeline.lineage.retries import record_attempt
+from lucid_pipeline.settings import Settings
+from lucid_pipeline.stores.catalog import Catalog, Failure
 
 Metadata = Mapping[str, MetadataValue]
 """What an asset says of one session in Dagster's event log. Neither log nor web server is confidential."""
@@ -22,13 +32,16 @@ Work = Callable[[UUID], Metadata]
 """The work of one stage on one session."""
 
 
-def materialize_sessions(context: AssetExecutionContext, catalog: Catalog, work: Work) -> MaterializeResult[None]:
+def materialize_sessions(
+    context: AssetExecutionContext, catalog: Catalog, settings: Settings, work: Work
+) -> MaterializeResult[None]:
     """Do a stage's work for every session of the run, and record what came of each.
 
-    A session that is sealed already is left as it is.
+    A session that is sealed already is left as it is. One that fails is tried again later, or put into quarantine, as
+    the settings say.
 
     Raises:
-        Failure: some sessions failed, for the reasons in its metadata; the catalog has them as well.
+        dagster.Failure: some sessions failed, for the reasons in its metadata; the catalog has them as well.
     """
     stage = context.asset_key.to_user_string()
     done: dict[str, Metadata] = {}
@@ -39,17 +52,20 @@ def materialize_sessions(context: AssetExecutionContext, catalog: Catalog, work:
             session_id = parse_session_id(key)
             done[key] = _seal_metadata(catalog, session_id) or work(session_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next session is not to blame
-            failure = _failure(stage, error)
-            reasons[key] = failure.reason
-            permanent = permanent and failure.permanent
+            reasons[key] = reason = _reason(error)
+            is_permanent = isinstance(error, PermanentError | UsageError)
+            permanent = permanent and is_permanent
+            context.log.error("session %s failed: %s", key, reason)
             # Of a key that is none of its sessions', or when it fails itself, the catalog learns nothing.
             with suppress(LucidError):
-                catalog.record_failure(parse_session_id(key), failure)
-            context.log.error("session %s failed: %s", key, failure.reason)
+                failure = record_attempt(
+                    catalog, parse_session_id(key), stage, reason, settings, permanent=is_permanent
+                )
+                context.log_event(_observation(context.asset_key, key, failure))
     if reasons:
         for key, metadata in done.items():
             context.log_event(AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
-        raise Failure(_summary(reasons, len(context.partition_keys)), metadata=reasons, allow_retries=not permanent)
+        raise StepFailure(_summary(reasons, len(context.partition_keys)), metadata=reasons, allow_retries=not permanent)
     for key, metadata in done.items():
         context.add_asset_metadata(metadata, partition_key=key)
     return MaterializeResult()
@@ -66,10 +82,20 @@ def _seal_metadata(catalog: Catalog, session_id: UUID) -> Metadata | None:
     }
 
 
-def _failure(stage: str, error: Exception) -> SessionFailure:
+def _reason(error: Exception) -> str:
     if isinstance(error, LucidError):
-        return SessionFailure(stage, str(error), permanent=isinstance(error, PermanentError | UsageError))
-    return SessionFailure(stage, f"unexpected {type(error).__name__}; this is a fault in Lucid", permanent=False)
+        return str(error)
+    return f"unexpected {type(error).__name__}; this is a fault in Lucid"
+
+
+def _observation(asset: AssetKey, partition: str, failure: Failure) -> AssetObservation:
+    """What the asset's page says of a partition that was not made."""
+    if failure.retry_at is None:
+        outlook = "in quarantine: lucid retry starts anew"
+    else:
+        outlook = f"is tried again after {timestamp(failure.retry_at)}"
+    metadata = {"failure": MetadataValue.text(failure.reason), "outlook": MetadataValue.text(outlook)}
+    return AssetObservation(asset, partition=partition, metadata=metadata)
 
 
 def _summary(reasons: Mapping[str, str], total: int) -> str:

@@ -38,7 +38,7 @@ def chunks(
             **throughput(chunked.file.length, watch),
         }
 
-    return materialize_sessions(context, catalog, work)
+    return materialize_sessions(context, catalog, settings, work)
 
 
 @stage(ENCRYPTED_CHUNKS, after=[CHUNKS], kind="python")
@@ -49,6 +49,7 @@ def encrypted_chunks(
     keystore: ResourceParam[KeySlotStore],
     encryption: ResourceParam[Encryption],
     progress: ResourceParam[Progress],
+    settings: ResourceParam[Settings],
 ) -> MaterializeResult[None]:
     """Every chunk compressed and encrypted in the archive, with the sealed metadata; the key wrapped for recipients."""
 
@@ -74,4 +75,4 @@ def encrypted_chunks(
             **throughput(chunked.file.length, watch),
         }
 
-    return materialize_sessions(context, catalog, work)
+    return materialize_sessions(context, catalog, settings, work)

@@ -9,11 +9,14 @@ from lucid_pipeline.archive.recording import open_recording
 from lucid_pipeline.lineage.batch import Metadata, materialize_sessions
 from lucid_pipeline.lineage.handover import source_of
 from lucid_pipeline.lineage.stages import RECORDING, stage
+from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Stage, State
 
 
 @stage(RECORDING, kind="file")
-def recording(context: AssetExecutionContext, catalog: ResourceParam[Catalog]) -> MaterializeResult[None]:
+def recording(
+    context: AssetExecutionContext, catalog: ResourceParam[Catalog], settings: ResourceParam[Settings]
+) -> MaterializeResult[None]:
     """The finished recording of a session, in plaintext, where it was captured. Nothing is copied."""
 
     def work(session_id: UUID) -> Metadata:
@@ -25,4 +28,4 @@ def recording(context: AssetExecutionContext, catalog: ResourceParam[Catalog]) -
             catalog.hand_over(session_id, Stage.RECORDING, file.identity.encode(), State.RECORDED)
             return {"size_bytes": MetadataValue.int(len(file)), "media_type": MetadataValue.text(media_type)}
 
-    return materialize_sessions(context, catalog, work)
+    return materialize_sessions(context, catalog, settings, work)

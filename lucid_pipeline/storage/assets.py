@@ -60,7 +60,7 @@ def merkle_tree(
             **throughput(hashed.stored_bytes, watch),
         }
 
-    return materialize_sessions(context, catalog, work)
+    return materialize_sessions(context, catalog, settings, work)
 
 
 @stage(MANIFEST, after=[MERKLE_TREE], kind="json")
@@ -69,6 +69,7 @@ def manifest(
     catalog: ResourceParam[Catalog],
     archive: ResourceParam[ObjectStore],
     signing_key: ResourceParam[SigningKey],
+    settings: ResourceParam[Settings],
 ) -> MaterializeResult[None]:
     """The signed manifest, which proves the whole session to anyone who has the public key. Read back and verified."""
 
@@ -94,7 +95,7 @@ def manifest(
             "damage": MetadataValue.text("none"),
         }
 
-    return materialize_sessions(context, catalog, work)
+    return materialize_sessions(context, catalog, settings, work)
 
 
 def _check_session(request: SealingRequest, session_id: UUID) -> None:

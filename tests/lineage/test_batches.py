@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -97,7 +98,10 @@ def test_a_bad_one_is_shown_with_its_reason_and_the_others_are_sealed(
     assert description == "1 of 3 sessions failed"
     assert reasons.keys() == {str(bad)}
     assert expected in reasons[str(bad)]
-    assert lineage.record(bad).failure == Failure(stage, reasons[str(bad)], permanent)
+    failure = lineage.record(bad).failure
+    assert failure
+    assert replace(failure, retry_at=None) == Failure(stage, reasons[str(bad)], permanent)
+    assert (failure.retry_at is None) is permanent
     assert lineage.record(bad).state is before
     assert lineage.materializations(stage, bad) == []
     for good in (first, last):

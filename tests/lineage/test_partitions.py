@@ -19,7 +19,7 @@ KEYS = [f"key-{n}" for n in range(40)]
     longest=st.integers(1, 45),
 )
 def test_ranges_cover_the_wanted_keys_and_no_others(existing: list[str], wanted: list[str], longest: int) -> None:
-    ranges = contiguous_ranges(existing, wanted, longest)
+    ranges = contiguous_ranges(existing, dict.fromkeys(wanted, 0), longest)
     place = {key: n for n, key in enumerate(existing)}
 
     flat = [key for batch in ranges for key in batch]
@@ -45,7 +45,22 @@ def test_ranges_cover_the_wanted_keys_and_no_others(existing: list[str], wanted:
     ],
 )
 def test_examples(wanted: str, longest: int, expected: list[str]) -> None:
-    assert ["".join(batch) for batch in contiguous_ranges("abcdef", wanted, longest)] == expected
+    assert ["".join(batch) for batch in contiguous_ranges("abcdef", dict.fromkeys(wanted, 0), longest)] == expected
+
+
+@given(weights=st.lists(st.integers(0, 20), max_size=12), longest=st.integers(1, 5), heaviest=st.integers(0, 20))
+def test_a_range_weighs_no_more_than_it_may_unless_it_has_one_key(
+    weights: list[int], longest: int, heaviest: int
+) -> None:
+    wanted = dict(zip(KEYS, weights, strict=False))
+    ranges = contiguous_ranges(KEYS, wanted, longest, heaviest)
+    assert [key for batch in ranges for key in batch] == list(wanted)
+    for batch in ranges:
+        assert len(batch) <= longest
+        assert len(batch) == 1 or sum(wanted[key] for key in batch) <= heaviest
+    for one, other in pairwise(ranges):
+        full = len(one) == longest or sum(wanted[key] for key in [*one, other[0]]) > heaviest
+        assert full, "no range is shorter than it must be"
 
 
 def test_dagster_takes_the_same_keys_for_a_range() -> None:
@@ -54,7 +69,7 @@ def test_dagster_takes_the_same_keys_for_a_range() -> None:
     with DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(PARTITIONS, keys)
         existing = instance.get_dynamic_partitions(PARTITIONS)
-        [batch] = contiguous_ranges(existing, keys[1:4], longest=50)
+        [batch] = contiguous_ranges(existing, dict.fromkeys(keys[1:4], 0), longest=50)
         assert batch == keys[1:4]
         ends = PartitionKeyRange(batch[0], batch[-1])
         with partition_loading_context(dynamic_partitions_store=instance):

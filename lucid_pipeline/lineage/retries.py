@@ -1,0 +1,28 @@
+"""What becomes of a session that failed: it is tried again, later and later, and in the end put into quarantine."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from lucid_pipeline.settings import Settings
+from lucid_pipeline.stores.catalog import Catalog, Failure
+
+_LONGER_EACH_TIME = 4
+
+
+def record_attempt(
+    catalog: Catalog, session_id: UUID, stage: str, reason: str, settings: Settings, *, permanent: bool
+) -> Failure:
+    """Record that an attempt failed, and when the next one comes; returns what is recorded.
+
+    A permanent failure has no next attempt, nor has the last of as many as the settings allow: `lucid retry` starts
+    anew.
+
+    Raises:
+        SessionNotFound: there is no such session.
+    """
+    attempts = catalog.get(session_id).attempts
+    is_last = permanent or attempts >= settings.retries
+    wait = timedelta(seconds=settings.retry_seconds * _LONGER_EACH_TIME**attempts)
+    failure = Failure(stage, reason, permanent, None if is_last else datetime.now(UTC) + wait)
+    catalog.record_failure(session_id, failure)
+    return failure
