@@ -5,6 +5,7 @@ from dagster import Definitions, in_process_executor
 from lucid_pipeline.home import Home
 from lucid_pipeline.lineage.stages import RECORDING, upstream
 from lucid_pipeline.processor.assets import chunks, encrypted_chunks
+from lucid_pipeline.processor.sensors import process, recordings_to_process
 from lucid_pipeline.resources.opened import processor_resources
 from lucid_pipeline.settings import load_settings
 
@@ -12,6 +13,8 @@ ASSETS = [chunks, encrypted_chunks]
 
 defs = Definitions(
     assets=[upstream(RECORDING), *ASSETS],
+    jobs=[process],
+    sensors=[recordings_to_process],
     resources=processor_resources(Home(load_settings())),
     executor=in_process_executor,
 )

@@ -7,11 +7,14 @@ from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, upstream
 from lucid_pipeline.resources.opened import storage_resources
 from lucid_pipeline.settings import load_settings
 from lucid_pipeline.storage.assets import manifest, merkle_tree
+from lucid_pipeline.storage.sensors import seal, sessions_to_seal
 
 ASSETS = [merkle_tree, manifest]
 
 defs = Definitions(
     assets=[upstream(ENCRYPTED_CHUNKS), *ASSETS],
+    jobs=[seal],
+    sensors=[sessions_to_seal],
     resources=storage_resources(Home(load_settings())),
     executor=in_process_executor,
 )
