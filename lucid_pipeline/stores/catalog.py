@@ -110,6 +110,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """A recording that is registered: under which id, where it lies, its name, and why it cannot be archived, if so."""
+
+    session_id: UUID
+    source: Source
+    name: str
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionRecord:
     """All that the catalog knows of one session.
 
@@ -200,6 +210,15 @@ class Catalog(Protocol):
         An existing session that was not to be released, and now is, is changed in this alone. Raises `UsageError` if
         the session's id is taken by another recording.
         """
+
+    def register_all(self, arrivals: Sequence[Arrival]) -> list[UUID]:
+        """Register many recordings at once, all or none, each as `register` does; returns the sessions that they have.
+
+        A new session whose recording cannot be archived has failed once.
+        """
+
+    def registered(self, fingerprints: Collection[str], *, release: bool) -> set[str]:
+        """Those of some fingerprints that a session has, for `release` one whose recording is to be removed."""
 
     def get(self, session_id: UUID) -> SessionRecord:
         """Raises `SessionNotFound`."""

@@ -24,6 +24,7 @@ from lucid_pipeline.errors import LucidError, PermanentError, SessionNotFound, T
 from lucid_pipeline.paths import full_disk, has_no_room, is_full
 from lucid_pipeline.stores.catalog import (
     ENDED,
+    Arrival,
     Catalog,
     Failure,
     Seal,
@@ -160,18 +161,20 @@ class SqliteCatalog(Catalog):
     @override
     def register(self, session_id: UUID, source: Source, name: str, metadata: SessionMetadata) -> SessionRecord:
         with self._writing() as connection:
-            known = connection.execute(
-                "SELECT session_id FROM sources WHERE fingerprint = ?", (source.fingerprint,)
-            ).fetchone()
-            if known is None:
-                if _find_one(connection, session_id):
-                    raise UsageError(f"the session id {session_id} is taken by another recording")
-                now = timestamp(datetime.now(UTC))
-                _put(connection, SessionRecord(session_id, State.REGISTERED, now, metadata, name, source))
-                return _get(connection, session_id)
-            if source.release:
-                connection.execute("UPDATE sources SET release = 1 WHERE session_id = ?", known)
-            return _get(connection, UUID(known["session_id"]))
+            return _get(connection, _register(connection, Arrival(session_id, source, name), metadata))
+
+    @override
+    def register_all(self, arrivals: Sequence[Arrival]) -> list[UUID]:
+        nothing = SessionMetadata()
+        with self._writing() as connection:
+            return [_register(connection, arrival, nothing) for arrival in arrivals]
+
+    @override
+    def registered(self, fingerprints: Collection[str], *, release: bool) -> set[str]:
+        places = ", ".join("?" * len(fingerprints))
+        statement = f"SELECT fingerprint FROM sources WHERE fingerprint IN ({places}) AND release >= ?"
+        with self._connection() as connection:
+            return {row["fingerprint"] for row in connection.execute(statement, (*fingerprints, release))}
 
     @override
     def get(self, session_id: UUID) -> SessionRecord:
@@ -474,6 +477,22 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+
+def _register(connection: sqlite3.Connection, arrival: Arrival, metadata: SessionMetadata) -> UUID:
+    """The session that a recording has, or from now on has."""
+    source, session_id = arrival.source, arrival.session_id
+    known = connection.execute("SELECT session_id FROM sources WHERE fingerprint = ?", (source.fingerprint,)).fetchone()
+    if known is None:
+        if _find_one(connection, session_id):
+            raise UsageError(f"the session id {session_id} is taken by another recording")
+        now, failure = timestamp(datetime.now(UTC)), arrival.failure
+        record = SessionRecord(session_id, State.REGISTERED, now, metadata, arrival.name, source)
+        _put(connection, replace(record, failure=failure, attempts=1) if failure else record)
+        return session_id
+    if source.release:
+        connection.execute("UPDATE sources SET release = 1 WHERE session_id = ?", known)
+    return UUID(known["session_id"])
 
 
 def _get(connection: sqlite3.Connection, session_id: UUID) -> SessionRecord:

@@ -18,6 +18,7 @@ from uuid_utils.compat import uuid7
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.errors import PermanentError, SessionNotFound, UsageError
 from lucid_pipeline.stores.catalog import (
+    Arrival,
     Catalog,
     Failure,
     Seal,
@@ -338,6 +339,36 @@ class CatalogContract:
         catalog.record_failure(session_id, FAILURE)
         catalog.retry(session_id)
         assert catalog.get(session_id) == known
+
+    def test_many_recordings_are_registered_at_once_and_each_once(self, catalog: Catalog) -> None:
+        known, new, bad = (Source(Path(f"/landing/{n}"), str(n), release=True, landed=True) for n in range(3))
+        first = catalog.register(uuid7(), replace(known, release=False), "a.cast", METADATA)
+        arrivals = [Arrival(uuid7(), known, "b"), Arrival(uuid7(), new, "new"), Arrival(uuid7(), bad, "bad", FAILURE)]
+        assert catalog.registered(["0", "1", "2"], release=False) == {"0"}
+        assert catalog.registered(["0", "1", "2"], release=True) == set()
+
+        for _ in range(2):
+            registered = catalog.register_all(arrivals)
+            assert registered == [first.session_id, *(arrival.session_id for arrival in arrivals[1:])]
+        for release in (False, True):
+            assert catalog.registered(["0", "1", "2", "3"], release=release) == {"0", "1", "2"}
+        assert catalog.get(first.session_id) == replace(first, source=known)
+        record = catalog.get(registered[1])
+        assert (record.state, record.name, record.source, record.failure) == (State.REGISTERED, "new", new, None)
+        failed = catalog.get(registered[2])
+        assert (failed.state, failed.failure, failed.attempts) == (State.REGISTERED, FAILURE, 1)
+        assert catalog.register_all([]) == []
+        assert catalog.registered([], release=True) == set()
+
+    def test_of_many_recordings_all_are_registered_or_none(self, catalog: Catalog) -> None:
+        taken = register(catalog)
+        sources = [a_source("new"), a_source("of another")]
+        arrivals = [
+            Arrival(session_id, source, "a") for session_id, source in zip([uuid7(), taken], sources, strict=True)
+        ]
+        with pytest.raises(UsageError, match="is taken"):
+            catalog.register_all(arrivals)
+        assert catalog.registered(["new"], release=False) == set()
 
     def test_sessions_wait_where_they_stand_and_failed_ones_until_their_time(self, catalog: Catalog) -> None:
         fresh, failed, quarantined, further, sealed = (register(catalog) for _ in range(5))
