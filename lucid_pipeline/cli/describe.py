@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
+from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.verify import VerificationReport
 from lucid_pipeline.cli.output import facts, size, table
 from lucid_pipeline.stores.catalog import Seal, SessionRecord
@@ -23,6 +24,7 @@ def session_document(record: SessionRecord) -> dict[str, Any]:
         "duration_ms": record.duration_ms,
         "seal": _seal_document(record.seal) if record.seal else None,
         "failure": _failure_document(record),
+        "duplicate_of": str(record.duplicate_of) if record.duplicate_of else None,
         "verified_at": record.verified_at,
         "damages": list(record.damages),
     }
@@ -42,6 +44,8 @@ def session_facts(record: SessionRecord) -> Table:
         {
             "state": _state(record),
             "failure": record.failure.reason if record.failure else None,
+            "next attempt": _outlook(record),
+            "same as": record.duplicate_of,
             "damage": "\n".join(record.damages),
             "name": record.name,
             "user": metadata.user,
@@ -113,6 +117,14 @@ def _session_row(record: SessionRecord) -> tuple[object, ...]:
     )
 
 
+def _outlook(record: SessionRecord) -> str | None:
+    if record.failure is None:
+        return None
+    if record.failure.retry_at is None:
+        return f"none by itself: lucid retry {record.session_id}"
+    return f"after {timestamp(record.failure.retry_at)}, while lucid up runs"
+
+
 def _state(record: SessionRecord) -> str:
     if record.damages:
         return "damaged"
@@ -146,4 +158,10 @@ def _failure_document(record: SessionRecord) -> dict[str, Any] | None:
     failure = record.failure
     if failure is None:
         return None
-    return {"stage": failure.stage, "reason": failure.reason, "permanent": failure.permanent}
+    return {
+        "stage": failure.stage,
+        "reason": failure.reason,
+        "permanent": failure.permanent,
+        "attempts": record.attempts,
+        "retry_at": timestamp(failure.retry_at) if failure.retry_at else None,
+    }

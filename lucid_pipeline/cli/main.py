@@ -17,6 +17,7 @@ from lucid_pipeline.cli.commands.demo import demo
 from lucid_pipeline.cli.commands.export import export
 from lucid_pipeline.cli.commands.init import init
 from lucid_pipeline.cli.commands.rebuild_catalog import rebuild_catalog
+from lucid_pipeline.cli.commands.retry import retry
 from lucid_pipeline.cli.commands.sessions import list_sessions, show
 from lucid_pipeline.cli.commands.verify import verify
 from lucid_pipeline.cli.output import printable
@@ -103,6 +104,7 @@ for _name, _command in (
     ("show", show),
     ("verify", verify),
     ("export", export),
+    ("retry", retry),
     ("rebuild-catalog", rebuild_catalog),
 ):
     app.command(_name)(_reporting(_command))

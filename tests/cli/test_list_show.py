@@ -7,7 +7,7 @@ from tests.cli.support import Lucid, names
 
 DOCUMENT = {
     "session_id", "state", "registered_at", "name", "user", "host", "protocol", "started_at", "ended_at", "tags",
-    "length", "duration_ms", "seal", "failure", "verified_at", "damages",
+    "length", "duration_ms", "seal", "failure", "duplicate_of", "verified_at", "damages",
 }  # fmt: skip
 ALL = ["d-text.log", "b-empty", "a-cast.cast", "c-noise.bin"]
 
