@@ -25,7 +25,7 @@ from lucid_pipeline.archive.ports import Progress
 from lucid_pipeline.home import Home
 from lucid_pipeline.instance.locks import exclusive
 from lucid_pipeline.instance.opened import open_instance
-from lucid_pipeline.instance.processes import PROCESS_TAG, registered_process
+from lucid_pipeline.instance.processes import PROCESS_TAG, RegisteredProcess, registered_process
 from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS, SESSIONS, contiguous_ranges
 from lucid_pipeline.lineage.progress import stages_left
 from lucid_pipeline.lineage.stages import LINEAGE
@@ -45,11 +45,17 @@ class LineageRunner:
     """Takes sessions through the lineage in runs of this process, until each is sealed or has failed."""
 
     def __init__(
-        self, instance: DagsterInstance, folder: Path, process: str, catalog: Catalog, resources: Resources
+        self,
+        instance: DagsterInstance,
+        folder: Path,
+        process: RegisteredProcess,
+        catalog: Catalog,
+        resources: Resources,
     ) -> None:
         self._instance = instance
         self._folder = folder
-        self._tags = {PROCESS_TAG: process}
+        self._process = process
+        self._tags = {PROCESS_TAG: process.name}
         self.catalog = catalog
         self._definitions = Definitions(
             assets=[*RECORDER_ASSETS, *PROCESSOR_ASSETS, *STORAGE_ASSETS],
@@ -67,6 +73,7 @@ class LineageRunner:
         after that stage, and the others go on in a run of their own.
         """
         keys = [str(session_id) for session_id in session_ids]
+        self._process.claim(keys)
         self._add_partitions(keys)
         waiting = [self.catalog.get(session_id) for session_id in session_ids]
         while waiting := [record for record in waiting if stages_left(record)]:

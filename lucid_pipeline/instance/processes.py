@@ -2,8 +2,9 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from dagster import DagsterInstance, RunsFilter
@@ -14,14 +15,32 @@ from lucid_pipeline.instance.locks import exclusive
 PROCESS_TAG = "lucid/process"
 
 
-@contextmanager
-def registered_process(instance: DagsterInstance, folder: Path) -> Iterator[str]:
-    """A name for this process, to tag its runs with, so that others can tell when it has died.
+@dataclass(frozen=True, slots=True)
+class RegisteredProcess:
+    """A process that holds a lock on a file of its name as long as it lives; its runs are tagged with that name."""
 
-    A process that lives holds a lock on a file of its name. Runs of processes that do not are reported as failed:
-    a killed one could not do it itself.
+    name: str
+    _descriptor: int
+
+    def claim(self, keys: Iterable[str]) -> None:
+        """Let others know which partitions this process is about to take through runs, in place of those before."""
+        lines = "".join(f"{key}\n" for key in keys).encode()
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, lines, 0)
+
+
+def claimed_partitions(folder: Path) -> set[str]:
+    """The partitions that living processes have claimed, on the instance that lives in a folder."""
+    return {key for path in _processes(folder).glob("*") for key in _claims(path)}
+
+
+@contextmanager
+def registered_process(instance: DagsterInstance, folder: Path) -> Iterator[RegisteredProcess]:
+    """This process, registered so that others can tell what it works on, and when it has died.
+
+    Runs of processes that hold no lock any more are reported as failed: a killed one could not do it itself.
     """
-    processes = folder / "processes"
+    processes = _processes(folder)
     processes.mkdir(exist_ok=True)
     with exclusive(folder):
         for path in processes.iterdir():
@@ -31,10 +50,26 @@ def registered_process(instance: DagsterInstance, folder: Path) -> Iterator[str]
         descriptor = os.open(processes / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
-        yield name
+        yield RegisteredProcess(name, descriptor)
     finally:
         (processes / name).unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _processes(folder: Path) -> Path:
+    return folder / "processes"
+
+
+def _claims(path: Path) -> Iterator[str]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # that process ends just now
+        return
+    with os.fdopen(descriptor, encoding="utf-8") as file:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield from file.read().split()
 
 
 def _report_if_dead(instance: DagsterInstance, path: Path) -> None:

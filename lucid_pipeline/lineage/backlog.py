@@ -1,13 +1,14 @@
 """What waits for the stages of a location, and the runs that take it on.
 
-The catalog says where each session stands, Dagster's unfinished runs say which sessions are in hand. What waits and is
-in nobody's hand gets a run. So nothing is lost between two ticks, whatever dies, and nothing waits behind a bad
-session: that one has a failure, and its own time to be tried again.
+The catalog says where each session stands; Dagster's unfinished runs, and claims of processes such as `lucid archive`,
+say which sessions are in hand. What waits and is in nobody's hand gets a run. So nothing is lost between two ticks,
+whatever dies, and nothing waits behind a bad session: that one has a failure, and its own time to be tried again.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 from dagster import (
@@ -36,6 +37,7 @@ from dagster._core.storage.tags import (
 
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.errors import SessionNotFound, UsageError
+from lucid_pipeline.instance.processes import claimed_partitions
 from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS, SESSIONS, contiguous_ranges
 from lucid_pipeline.lineage.progress import stages_left, standings_before
 from lucid_pipeline.lineage.retries import record_attempt
@@ -101,6 +103,7 @@ class Backlog:
         partitions = _Partitions(instance)
         cursor = self._count_dead_runs(instance, catalog, settings, partitions, cursor)
         # The runs first: one that ends between the two questions leaves its sessions to the next tick.
+        claimed = claimed_partitions(Path(instance.root_directory))
         runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
         room = _MOST_RUNS - sum(run.tags.get(BACKLOG_TAG) == self.name for run in runs)
         if room <= 0:
@@ -108,7 +111,7 @@ class Backlog:
         waiting = catalog.waiting(standings_before(self.stages), datetime.now(UTC), _MOST_SESSIONS)
         if not waiting:
             return SensorResult(skip_reason="nothing waits", cursor=cursor)
-        in_hand = {key for run in runs for key in partitions.of(run)}
+        in_hand = {key for run in runs for key in partitions.of(run)} | claimed
         free = {str(record.session_id): record for record in waiting if str(record.session_id) not in in_hand}
         unknown = partitions.add_unknown(free)
         requests = list(self._requests(free, partitions.keys, settings))[:room]

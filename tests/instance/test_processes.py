@@ -12,7 +12,7 @@ from dagster import DagsterInstance, DagsterRunStatus, job
 
 from lucid_pipeline.cli.lineage_run import open_runner
 from lucid_pipeline.instance.opened import open_instance
-from lucid_pipeline.instance.processes import PROCESS_TAG, registered_process
+from lucid_pipeline.instance.processes import PROCESS_TAG, claimed_partitions, registered_process
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import Stages, open_home
 from tests.lineage.test_definitions import environment
@@ -76,11 +76,11 @@ def test_a_run_that_had_ended_stays_as_it_ended(
 
 def test_runs_of_a_process_that_lives_are_left_alone(instance: DagsterInstance, tmp_path: Path) -> None:
     with registered_process(instance, tmp_path) as first:
-        run_id = run_of(first, instance, DagsterRunStatus.STARTED)
+        run_id = run_of(first.name, instance, DagsterRunStatus.STARTED)
         with registered_process(instance, tmp_path) as second:
-            assert first != second
+            assert first.name != second.name
             assert status_of(run_id, instance) is DagsterRunStatus.STARTED
-            assert {path.name for path in (tmp_path / "processes").iterdir()} == {first, second}
+            assert {path.name for path in (tmp_path / "processes").iterdir()} == {first.name, second.name}
 
 
 def test_runs_of_others_are_left_alone(instance: DagsterInstance, tmp_path: Path) -> None:
@@ -109,14 +109,32 @@ def test_a_process_that_ends_just_now_is_no_trouble(
         lock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", lock_late)
-    with registered_process(instance, tmp_path) as name:
-        assert (processes / name).exists()
+    with registered_process(instance, tmp_path) as process:
+        assert (processes / process.name).exists()
 
 
 def test_a_process_leaves_nothing_behind(instance: DagsterInstance, tmp_path: Path) -> None:
     with registered_process(instance, tmp_path):
         pass
     assert list((tmp_path / "processes").iterdir()) == []
+
+
+def test_what_a_process_claims_is_its_own_until_it_claims_other_things_or_ends(
+    instance: DagsterInstance, tmp_path: Path
+) -> None:
+    assert claimed_partitions(tmp_path) == set()
+    with registered_process(instance, tmp_path) as one, registered_process(instance, tmp_path) as other:
+        one.claim(f"long-{n}" for n in range(300))
+        other.claim(["c"])
+        one.claim(["a", "b"])
+        assert claimed_partitions(tmp_path) == {"a", "b", "c"}
+    assert claimed_partitions(tmp_path) == set()
+
+
+def test_what_a_dead_process_had_claimed_is_free(tmp_path: Path) -> None:
+    (tmp_path / "processes").mkdir()
+    (tmp_path / "processes" / "dead").write_text("a\n")
+    assert claimed_partitions(tmp_path) == set()
 
 
 ARCHIVE_AND_WAIT = """

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -10,6 +11,7 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, Sen
 from dagster._core.test_utils import create_run_for_test
 
 from lucid_pipeline.archive.chunking import MIB
+from lucid_pipeline.instance.processes import registered_process
 from lucid_pipeline.lineage.backlog import BACKLOG_TAG, SIZE_TAG, STOPPED_TAG, Backlog
 from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS
 from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
@@ -119,6 +121,15 @@ def test_what_a_run_has_in_hand_is_not_requested_again(lineage: Lineage, status:
     run_of(lineage, status, *sessions[:2], stages=LINEAGE)
     run_of(lineage, status, sessions[3], stages=[RECORDING])
     assert wanted(lineage, tick(lineage)) == [texts(sessions[2]), texts(sessions[4])]
+
+
+def test_what_another_process_has_claimed_is_not_requested_while_it_lives(lineage: Lineage) -> None:
+    sessions = recorded(lineage, 3)
+    with registered_process(lineage.instance, Path(lineage.instance.root_directory)) as process:
+        process.claim(texts(*sessions))
+        process.claim(texts(sessions[1]))
+        assert wanted(lineage, tick(lineage)) == [texts(sessions[0]), texts(sessions[2])]
+    assert wanted(lineage, tick(lineage)) == [texts(*sessions)]
 
 
 def test_what_an_ended_run_left_undone_is_requested_again(lineage: Lineage) -> None:

@@ -151,7 +151,8 @@ def test_what_a_location_asks_for_is_there(name: str) -> None:
     for asset in made(definitions):
         assert asked_by(asset) <= set(definitions.resources or {})
     for job in definitions.jobs or []:
-        asked = {key for node in job.nodes for key in node.definition.required_resource_keys}
+        nodes = definitions.resolve_job_def(job.name).nodes
+        asked = {key for node in nodes for key in node.definition.required_resource_keys}
         assert asked <= set(definitions.resources or {})
 
 
