@@ -17,6 +17,14 @@ class NotCanonical(ValueError):
     """The bytes are not the RFC 8785 form of one JSON object."""
 
 
+class DoubleKey(NotCanonical):
+    """A key stands twice in one object; the message does not quote it."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("a key stands twice in one object")
+        self.key = key
+
+
 def encode(value: Any) -> bytes:
     """The RFC 8785 form of a JSON value."""
     return rfc8785.dumps(value)
@@ -29,7 +37,7 @@ def decode(data: bytes) -> dict[str, Any]:
         NotCanonical: the bytes are anything else.
     """
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = parse(data)
         canonical = rfc8785.dumps(value)
     except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
         raise NotCanonical(f"not canonical JSON: {error}") from error
@@ -40,10 +48,22 @@ def decode(data: bytes) -> dict[str, Any]:
     return value
 
 
+def parse(data: bytes) -> Any:
+    """Parse JSON in UTF-8, in whatever form, but without a duplicate key or a NaN.
+
+    Raises:
+        ValueError: the bytes are anything else.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise NotCanonical("a key stands twice in one object")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise DoubleKey(key)
+        found[key] = value
     return found
 
 

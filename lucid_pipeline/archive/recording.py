@@ -1,5 +1,6 @@
 """A recording as a file that is read where it lies, and that must not change meanwhile."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -84,14 +85,16 @@ class RecordingFile:
 
 @contextmanager
 def open_recording(path: Path) -> Iterator[RecordingFile]:
-    """Open a recording for reading.
+    """Open a recording for reading. A link is not followed: who put it there may not be who may read what it leads to.
 
     Raises:
         PermanentError: the path is not a readable regular file, or has gone.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise PermanentError(f"{path} is a link", "put the file in its place, or name what it leads to") from error
         raise PermanentError(
             f"cannot open {path}: {error.strerror}", "the recording must be a file that this user may read"
         ) from error

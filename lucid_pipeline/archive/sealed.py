@@ -53,6 +53,11 @@ class SessionMetadata(Document):
     ended_at: Text | None = None
     tags: dict[Text, Text] = Field(default_factory=dict)
 
+    def completed_by(self, other: "SessionMetadata") -> "SessionMetadata":
+        """This, with what only the other knows: field by field, and tag by tag."""
+        known = {name: value for name in SessionMetadata.model_fields if (value := getattr(self, name)) is not None}
+        return other.model_copy(update={**known, "tags": {**other.tags, **self.tags}})
+
 
 class RecordingMetadata(SessionMetadata):
     """A session's metadata with what its recording says: length in bytes, SHA-256, and for a cast its duration."""

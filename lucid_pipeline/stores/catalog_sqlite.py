@@ -241,9 +241,7 @@ class SqliteCatalog(Catalog):
     def complete(self, session_id: UUID, metadata: SessionMetadata) -> SessionMetadata:
         with self._writing() as connection:
             record = _get(connection, session_id)
-            known = {name: value for name, value in record.metadata.model_dump().items() if value is not None}
-            tags = {**metadata.tags, **record.metadata.tags}
-            whole = metadata.model_copy(update={**known, "tags": tags})
+            whole = record.metadata.completed_by(metadata)
             _put(connection, replace(record, metadata=whole))
             return whole
 

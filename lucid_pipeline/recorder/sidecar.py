@@ -1,0 +1,154 @@
+"""What may lie beside a recording: its sidecar, which says whose session it was, and its marker, that it is finished.
+
+Both are named by the recording. A sidecar is written by whoever dropped the recording, so it is read as strictly as
+anything from outside, and its reader quotes none of its values.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from lucid_pipeline.archive.canonical import DoubleKey, parse
+from lucid_pipeline.archive.documents import Document
+from lucid_pipeline.archive.manifest import parse_time
+from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.errors import PermanentError, TransientError
+
+SIDECAR_ENDING = ".meta.json"
+MARKER_ENDING = ".done"
+
+LARGEST_SIDECAR = 64 * 1024
+LARGEST_MARKER = 1024
+"""Bytes that a marker may hold, such as a time or a checksum: a larger file with its ending is a recording."""
+
+_LARGEST_TEXT = 1024
+_MOST_TAGS = 100
+_SHOWN_CHARACTERS = 40
+_HINT = "mend or remove it, then retry the session"
+
+
+def _check_text(text: str) -> str:
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:
+        raise ValueError("not Unicode text") from None
+    if length > _LARGEST_TEXT:
+        raise ValueError(f"longer than {_LARGEST_TEXT} bytes")
+    return text
+
+
+def _check_time(text: str) -> str:
+    try:
+        parse_time(text)
+    except ValueError:
+        raise ValueError("not an RFC 3339 time") from None
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_check_text)]
+_Time = Annotated[_Text, AfterValidator(_check_time)]
+
+
+class _Sidecar(Document):
+    user: _Text | None = None
+    host: _Text | None = None
+    protocol: _Text | None = None
+    started_at: _Time | None = None
+    ended_at: _Time | None = None
+    tags: Annotated[dict[Annotated[_Text, Field(min_length=1)], _Text], Field(max_length=_MOST_TAGS)] = Field(
+        default_factory=dict
+    )
+
+
+def read_sidecar(recording: Path) -> SessionMetadata | None:
+    """What the sidecar of a recording says; None where there is none.
+
+    Raises:
+        PermanentError: it is no sidecar; the message names it, and the field that is at fault.
+        TransientError: it cannot be read now.
+    """
+    path = Path(f"{recording}{SIDECAR_ENDING}")
+    data = _read(path)
+    if data is None:
+        return None
+    if len(data) > LARGEST_SIDECAR:
+        raise _refused(path, f"it has more than {LARGEST_SIDECAR // 1024} KiB")
+    try:
+        return SessionMetadata.model_validate(_parse(data).model_dump())
+    except ValidationError as error:
+        raise _refused(path, _reason(error)) from None
+    except DoubleKey as error:
+        raise _refused(path, f"the field {_shown(error.key)} stands twice in one object") from None
+    except (ValueError, RecursionError):
+        raise _refused(path, "it is not JSON in UTF-8") from None
+
+
+def is_taken_in(recording: Path, metadata: SessionMetadata) -> bool:
+    """Whether a session has all that the sidecar of its recording says, or what outweighs it; false without one."""
+    try:
+        said = read_sidecar(recording)
+    except (PermanentError, TransientError):
+        return False
+    return said is not None and metadata.completed_by(said) == metadata
+
+
+def is_marker(status: os.stat_result) -> bool:
+    """Whether a file whose name ends as a marker's does is one."""
+    return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_MARKER
+
+
+def recording_of(name: str) -> str | None:
+    """The name of the recording that a file with this name is the sidecar or marker of; None for any other name."""
+    for ending in (SIDECAR_ENDING, MARKER_ENDING):
+        if name.endswith(ending):
+            return name.removesuffix(ending) or None
+    return None
+
+
+def _read(path: Path) -> bytes | None:
+    """One byte more than a sidecar may have, at most."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        # Beside a recording that has gone, or has a very long name, there is none.
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return None
+        reason = "it is a link" if error.errno == errno.ELOOP else f"it cannot be opened: {error.strerror}"
+        raise _refused(path, reason) from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _refused(path, "it is not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(LARGEST_SIDECAR + 1)
+    except OSError as error:
+        raise TransientError(f"cannot read {path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _parse(data: bytes) -> _Sidecar:
+    fields: Any = parse(data)
+    return _Sidecar.model_validate(fields)
+
+
+def _reason(error: ValidationError) -> str:
+    """What is wrong with which field, without a word of its value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    if not first["loc"]:
+        return "it is not a JSON object"
+    field = _shown(str(first["loc"][0]))
+    if first["type"] == "extra_forbidden":
+        return f"a sidecar has no field {field}"
+    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _shown(name: str) -> str:
+    return ascii(name[:_SHOWN_CHARACTERS])
+
+
+def _refused(path: Path, reason: str) -> PermanentError:
+    return PermanentError(f"the sidecar {path} cannot be used: {reason}", _HINT)
