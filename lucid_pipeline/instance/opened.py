@@ -1,5 +1,6 @@
 """Opening the instance, which every run shares, so that all of them show in one UI."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,20 +10,18 @@ from dagster._core.instance.ref import InstanceRef
 from sqlalchemy.exc import SQLAlchemyError
 
 from lucid_pipeline.errors import TransientError, UsageError
+from lucid_pipeline.instance.configuration import environment, write_configuration
 from lucid_pipeline.instance.locks import exclusive
 from lucid_pipeline.paths import full_disk, has_no_room, is_full
 
-_CONFIGURATION = """\
-# Dagster's settings for this home. Lucid wrote this file once, and leaves it as it is from then on.
-telemetry:
-  enabled: false  # nothing about sessions leaves this machine
-"""
 _NO_COMPUTE_LOGS = {
     "compute_logs": {
         "module": "dagster._core.storage.noop_compute_log_manager",
         "class": "NoOpComputeLogManager",
+        "config": {},
     }
 }
+"""Whatever the file says: what a command prints belongs to its terminal."""
 
 
 @contextmanager
@@ -50,9 +49,8 @@ def _opened(folder: Path) -> Iterator[DagsterInstance]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with exclusive(folder):
-            configuration = folder / "dagster.yaml"
-            if not configuration.exists():
-                configuration.write_text(_CONFIGURATION, encoding="utf-8")
+            write_configuration(folder)
+            os.environ.update(environment(folder))
             instance = DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=_NO_COMPUTE_LOGS))
             instance.get_runs_count()
     except OSError as error:
