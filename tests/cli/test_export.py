@@ -1,15 +1,16 @@
 """`lucid export`: the original bytes or a range of them, whole or not at all."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import RECORDINGS, Archived
-from tests.cli.support import entries, flip
+from tests.cli.support import Lucid, entries, flip
 from tests.processes import ordinary_user
-from tests.support import noise
+from tests.support import Home, archive_by_hand, noise
 
 MIB = 2**20
 NOISE = RECORDINGS["c-noise.bin"]
@@ -106,22 +107,66 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(archived: Archived) -> None
     assert (process.returncode, err) == (1, b"")
 
 
-def test_a_damaged_recording_leaves_no_file(copied: Archived, tmp_path: Path) -> None:
-    chunks = copied.lucid.archive_folder / "sessions" / copied.ids["c-noise.bin"] / "chunks"
-    flip(sorted(chunks.iterdir())[1])
+def chunks(archived: Archived) -> list[Path]:
+    """The chunk objects of the noise, in order."""
+    return sorted((archived.lucid.archive_folder / "sessions" / archived.ids["c-noise.bin"] / "chunks").iterdir())
+
+
+@pytest.mark.parametrize("damaged", [[0], [1], [2], [0, 1], [0, 2]])
+def test_a_damaged_recording_leaves_no_file_and_what_is_whole_is_told_and_exported(
+    copied: Archived, tmp_path: Path, damaged: list[int]
+) -> None:
+    for index in damaged:
+        flip(chunks(copied)[index])
     away = tmp_path / "away"
     away.mkdir()
-    lucid = copied.lucid.inside(away)
-    ended = lucid.run("export", copied.ids["c-noise.bin"], "-o", "out")
+    lucid, session_id = copied.lucid.inside(away), copied.ids["c-noise.bin"]
+    ended = lucid.run("export", session_id, "-o", "out")
     assert (ended.status, ended.out) == (1, b"")
     assert "object_digest_mismatch" in ended.error
     assert entries(away) == []
-    # What is whole is served still, and a pipe gets not a byte that is not.
-    lucid.ok("export", copied.ids["c-noise.bin"], "-o", "first", "--range", f"0-{MIB - 1}")
-    assert (away / "first").read_bytes() == NOISE[:MIB]
-    ended = lucid.run("export", copied.ids["c-noise.bin"], "-o", "-")
+    told = re.search(r"whole are bytes ([0-9, -]+); get them with --range ([0-9-]+)\)", ended.error)
+    assert told, ended.error
+    ranges = told[1].split(", ")
+    assert told[2] == ranges[0]
+    exported = bytearray(len(NOISE))
+    for text in ranges:
+        lucid.ok("export", session_id, "-o", text, "--range", text)
+        part, start = (away / text).read_bytes(), int(text.split("-")[0])
+        exported[start : start + len(part)] = part
+    parts = [NOISE[at : at + MIB] for at in range(0, len(NOISE), MIB)]
+    assert bytes(exported) == b"".join(bytes(len(part)) if n in damaged else part for n, part in enumerate(parts))
+
+
+def test_a_pipe_gets_not_a_byte_that_is_damaged(copied: Archived) -> None:
+    flip(chunks(copied)[1])
+    ended = copied.lucid.run("export", copied.ids["c-noise.bin"], "-o", "-")
     assert (ended.status, ended.out) == (1, NOISE[:MIB])
     assert "object_digest_mismatch" in ended.error
+    assert f"whole are bytes 0-{MIB - 1}, {2 * MIB}-{len(NOISE) - 1}" in ended.error
+
+
+def test_nothing_whole_is_told_as_well(copied: Archived, tmp_path: Path) -> None:
+    for path in chunks(copied):
+        path.unlink()
+    line = copied.lucid.refused("export", copied.ids["c-noise.bin"], "-o", tmp_path / "out", status=1)
+    assert "missing_object" in line
+    assert "nothing of it is whole" in line
+
+
+@pytest.mark.parametrize("target", ["-", "out"])
+def test_the_whole_has_to_be_what_was_archived_also_in_a_pipe(lucid: Lucid, tmp_path: Path, target: str) -> None:
+    opened = lucid.opened
+    [identity] = opened.keys().identities
+    home = Home(lucid.home, identity, opened.signing_key())
+    parts = [noise(MIB), b"the rest"]
+    session_id = archive_by_hand(home, parts, padded=[True, True], digest_of=b"another").manifest.session_id
+    ended = lucid.run("export", str(session_id), "-o", target)
+    assert ended.status == 1
+    assert ended.out == (b"".join(parts) if target == "-" else b""), "bytes go to a pipe before all have been seen"
+    assert "plaintext_digest_mismatch" in ended.error
+    assert entries(tmp_path) == ["lucid"]
+    assert lucid.ok("export", str(session_id), "-o", "-", "--range", "0-").out == b"".join(parts)
 
 
 def test_json_and_the_recording_do_not_mix(archived: Archived) -> None:
