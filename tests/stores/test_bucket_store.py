@@ -11,11 +11,20 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from lucid_pipeline.archive.ports import ObjectStore
+from lucid_pipeline.archive.chunking import MIB
+from lucid_pipeline.archive.pipeline import archive_recording
+from lucid_pipeline.archive.ports import ObjectExists, ObjectStore
+from lucid_pipeline.archive.reader import Keys, SessionReader, load_manifest
+from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.archive.session_id import new_session_id
+from lucid_pipeline.archive.verify import verify_session
 from lucid_pipeline.errors import TransientError, UsageError
+from lucid_pipeline.stores.keystore import Keystore
 from lucid_pipeline.stores.object_store import open_object_store
 from tests.processes import eventually
+from tests.stores.lossy_proxy import LossyProxy, lossy_proxy
 from tests.stores.object_store_contract import KEY, LIMIT, ObjectStoreContract
+from tests.support import Home, export, noise
 
 SERVER = "import sys; from moto.server import main; main(['-H', '127.0.0.1', '-p', sys.argv[1]])"
 
@@ -150,3 +159,42 @@ def test_an_endpoint_without_tls_has_to_be_allowed(url: str, monkeypatch: pytest
     monkeypatch.delenv("AWS_ALLOW_HTTP")
     with pytest.raises(TransientError, match="AWS_ALLOW_HTTP=true"):
         open_object_store(url).get(KEY, LIMIT)
+
+
+@pytest.fixture
+def lossy(server: str, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[LossyProxy]:
+    """A proxy that answers 500 to the first PUT of each key, once it is stored; the way to the server from here on."""
+    with lossy_proxy(server) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        yield proxy
+
+
+def test_an_object_whose_first_answer_was_lost_is_stored(lossy: LossyProxy, url: str) -> None:
+    store = open_object_store(url)
+    store.put(KEY, memoryview(noise(1000)))
+    assert len(lossy.lost) == 1
+    assert store.get(KEY, LIMIT) == noise(1000)
+    for other in (b"", noise(999), noise(1001), noise(1000, seed=1)):
+        with pytest.raises(ObjectExists):
+            store.put(KEY, other)
+    assert store.get(KEY, LIMIT) == noise(1000)
+
+
+def test_a_session_is_archived_where_every_first_answer_is_lost(lossy: LossyProxy, url: str, home: Home) -> None:
+    store = open_object_store(url)
+    keystore, session_id, data = Keystore(store), new_session_id(), noise(MIB + 1)
+    archive_recording(
+        home.landing_file(data),
+        SessionMetadata(),
+        session_id,
+        home.encryption(),
+        home.signing_key,
+        store,
+        keystore,
+        chunk_size=MIB,
+    )
+    assert len(lossy.lost) == 6, "key slot, two chunks, sealed metadata, chunk table, envelope"
+    keys = Keys([home.identity], keystore)
+    assert verify_session(session_id, store, home.trusted, workers=1, keys=keys).intact
+    reader = SessionReader.open(load_manifest(session_id, store, home.trusted).manifest, store, keys)
+    assert export(reader) == data
