@@ -492,6 +492,13 @@ def _is_older(seal: Seal | None, known: Seal | None) -> bool:
 
 
 def _record(row: sqlite3.Row) -> SessionRecord:
+    try:
+        return _parse(row)
+    except (TypeError, ValueError) as error:
+        raise sqlite3.DatabaseError("a row holds what no catalog has") from error
+
+
+def _parse(row: sqlite3.Row) -> SessionRecord:
     return SessionRecord(
         session_id=UUID(row["session_id"]),
         state=State(row["state"]),
@@ -592,7 +599,7 @@ def _explain(error: sqlite3.Error, path: Path, opening: bool) -> LucidError:
             return UsageError(f"cannot open the catalog {path}", "check that it is a file, and its permissions")
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM:
             return TransientError(f"the catalog {path} cannot be read or written: {error}", "is its disk in order?")
-    return PermanentError(f"the catalog {path} failed: {error}")
+    return PermanentError(f"the catalog {path} failed: {error}", rebuild)
 
 
 def _code(error: sqlite3.Error) -> int:

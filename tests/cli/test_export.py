@@ -3,7 +3,9 @@
 import os
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -105,6 +107,30 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(archived: Archived) -> None
         process.stdout = None
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (1, b"")
+
+
+def test_an_older_state_than_the_catalog_knows_is_not_exported(copied: Archived, tmp_path: Path) -> None:
+    session_id = copied.ids["b-empty"]
+    with copied.lucid.opened.catalog() as catalog:
+        record = catalog.get(UUID(session_id))
+        assert record.seal
+        catalog.restore(replace(record, seal=replace(record.seal, sequence=2)))
+    ended = copied.lucid.run("export", session_id, "-o", tmp_path / "out")
+    assert (ended.status, ended.out) == (1, b"")
+    assert "missing_object in " in ended.error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"something else entirely" * 100])
+def test_without_a_catalog_it_exports_as_well(copied: Archived, tmp_path: Path, content: bytes | None) -> None:
+    catalog = copied.lucid.home / "catalog.sqlite3"
+    catalog.unlink()
+    if content:
+        catalog.write_bytes(content)
+    ended = copied.lucid.run("export", copied.ids["c-noise.bin"], "-o", tmp_path / "out")
+    assert ended.status == 0
+    assert (tmp_path / "out").read_bytes() == NOISE
+    assert ended.err.count(b"warning: the catalog cannot be used") == ended.err.count(b"\n") == bool(content)
 
 
 def chunks(archived: Archived) -> list[Path]:

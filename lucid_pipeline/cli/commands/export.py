@@ -16,6 +16,7 @@ from lucid_pipeline.archive.reader import SessionReader, load_manifest
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.cli.arguments import SessionId
 from lucid_pipeline.cli.files import new_file, write_at
+from lucid_pipeline.cli.memory import open_memory
 from lucid_pipeline.cli.output import Json, Output, size
 from lucid_pipeline.errors import LucidError, UsageError
 from lucid_pipeline.home import Home
@@ -70,7 +71,9 @@ def export(
 
 def _open(session_id: UUID, home: Home) -> SessionReader:
     store = home.archive()
-    manifest = load_manifest(session_id, store, home.trusted_keys()).manifest
+    with open_memory(home) as memory:
+        known = memory.known(session_id)
+    manifest = load_manifest(session_id, store, home.trusted_keys(), known).manifest
     return SessionReader.open(manifest, store, home.keys())
 
 
