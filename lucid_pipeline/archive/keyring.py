@@ -37,15 +37,17 @@ def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
         UsageError: the file is missing, unreadable, malformed, holds no such key, or is private and open to others.
     """
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            text = file.read(_LARGEST_FILE + 1)
+        with open(path, "rb", opener=_open_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_LARGEST_FILE + 1) if stat.S_ISREG(mode) else b""
     except OSError as error:
         raise UsageError(
             f"cannot read the key file {path}: {error.strerror}",
             "`lucid init` makes the keys of a new home; those of an old one come back from a copy only",
         ) from error
-    if private and mode & 0o077:
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"the key file {path} is no regular file", "put the keys into a file of their own")
+    if private and stat.S_IMODE(mode) & 0o077:
         raise UsageError(f"the key file {path} can be read by others", f"run: chmod 600 {path}")
     if len(text) > _LARGEST_FILE:
         raise UsageError(f"the key file {path} is larger than {_LARGEST_FILE} bytes", "is it the right file?")
@@ -53,6 +55,11 @@ def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
     if not keys:
         raise UsageError(f"the key file {path} holds no {kind.KIND}", "is it the right file?")
     return list(keys.values())
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Without waiting for whoever may write into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def save_keys(path: Path, keys: Iterable[Key], *, private: bool, comment: str) -> bool:
