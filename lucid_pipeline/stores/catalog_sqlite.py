@@ -36,6 +36,7 @@ from lucid_pipeline.stores.catalog import (
 
 _BUSY_SECONDS = 10
 _LARGEST_POOL = 8
+_IMMUTABLE = "ro&immutable=1"  # for SQLite makes files beside a catalog even to read it
 _APPLICATION_ID = int.from_bytes(b"LUCC")
 
 # One tuple of statements for each version of the schema. What has been released is never changed, only added to.
@@ -119,6 +120,8 @@ _SELECT = """
 class SqliteCatalog(Catalog):
     """The catalog in a file at `path`, which is made, with its folder, where there is none.
 
+    One that this user cannot write to, in a folder where nothing can be made, can be read.
+
     A process that forks must not use its parent's catalog, but open its own.
 
     Raises:
@@ -130,8 +133,8 @@ class SqliteCatalog(Catalog):
         # Absolute, because connections are opened later too, when the working directory may have changed.
         self._path = path.absolute()
         with _failures(self._path, opening=True):
-            _make_ready(self._path)
-        self._pool = _Pool(self._path)
+            mode = _make_ready(self._path)
+        self._pool = _Pool(self._path, mode)
         self._turn = threading.Lock()
 
     @override
@@ -260,8 +263,9 @@ class SqliteCatalog(Catalog):
 class _Pool:
     """A bounded number of connections to one file, each lent to one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mode: str) -> None:
         self._path = path
+        self._mode = mode
         self._free = threading.BoundedSemaphore(_LARGEST_POOL)
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
@@ -293,7 +297,7 @@ class _Pool:
                 raise ValueError("the catalog has been closed")
             if self._idle:
                 return self._idle.pop()
-        return _connect(self._path, "rw")
+        return _connect(self._path, self._mode)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:
@@ -319,11 +323,29 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def _make_ready(path: Path) -> None:
-    """Make the file where there is none, and bring its schema up to date."""
+def _make_ready(path: Path) -> str:
+    """Make the file where there is none, and bring its schema up to date; returns the mode to open it with."""
+    try:
+        _prepare(path, "rwc")
+    except sqlite3.Error as error:
+        if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or not _is_settled(path):
+            raise
+        _prepare(path, _IMMUTABLE)
+        return _IMMUTABLE
+    return "rw"
+
+
+def _is_settled(path: Path) -> bool:
+    """Whether a file that this user cannot write to is the whole catalog: what is written lies beside it at first."""
+    log = path.with_name(f"{path.name}-wal")
+    is_closed = not os.access(path.parent, os.W_OK, effective_ids=True)
+    return is_closed and path.is_file() and not (log.exists() and log.stat().st_size)
+
+
+def _prepare(path: Path, mode: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
-    connection = _connect(path, "rwc")
+    connection = _connect(path, mode)
     try:
         if new:
             # It says who was recorded where. Not by opening the file: closing it again would drop SQLite's locks on it.

@@ -1,9 +1,12 @@
 """`lucid list` and `lucid show`: finding sessions again."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.cli.conftest import META, Archived
+from tests.cli.conftest import META, RECORDINGS, Archived
 from tests.cli.support import Lucid, names
+from tests.processes import ordinary_user
 
 DOCUMENT = {
     "session_id", "state", "registered_at", "name", "user", "host", "protocol", "started_at", "ended_at", "tags",
@@ -52,6 +55,24 @@ def test_a_document_of_a_session_has_all_that_is_known(archived: Archived) -> No
     assert {name: shown[name] for name in META if name != "ticket"} == {k: v for k, v in META.items() if k != "ticket"}
     assert shown["duration_ms"] == 99_900
     assert (shown["failure"], shown["damages"]) == (None, [])
+
+
+def test_a_home_that_nobody_can_write_to_is_listed_shown_and_exported(copied: Archived, tmp_path: Path) -> None:
+    lucid, session_id = copied.lucid, copied.ids["a-cast.cast"]
+    closed = [path for path in (lucid.home, *lucid.home.rglob("*")) if not path.is_symlink()]
+    modes = {path: path.stat().st_mode for path in closed}
+    for path, mode in modes.items():
+        path.chmod(mode & 0o555)
+    try:
+        listed = lucid.ok("list", "--json", preexec_fn=ordinary_user()).document
+        shown = lucid.ok("show", session_id, "--json", preexec_fn=ordinary_user()).document
+        lucid.ok("export", session_id, "-o", tmp_path / "out", preexec_fn=ordinary_user())
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+    assert list(names(listed)) == ALL
+    assert shown in listed
+    assert (tmp_path / "out").read_bytes() == RECORDINGS["a-cast.cast"]
 
 
 def test_a_person_sees_one_line_a_session_and_ids_in_one_piece(archived: Archived) -> None:
