@@ -90,7 +90,18 @@ def _write_new(path: Path, keys: Iterable[Key], *, private: bool, comment: str) 
         return False
     finally:
         partial.unlink()
+    _sync_folders(path.parent)
     return True
+
+
+def _sync_folders(folder: Path) -> None:
+    """Make a new name last, and that of its folder, which may be new as well: without its keys an archive is lost."""
+    for place in (folder, folder.parent):
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _parse(text: bytes, kind: type[K], path: Path) -> Iterable[K]:

@@ -1,16 +1,19 @@
 """The Dagster instance below a home: made once, shared by processes, and told of those that were killed."""
 
 import fcntl
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus, job
+from dagster import DagsterInstance, DagsterRunStatus, job, op
 
-from lucid_pipeline.cli.instance import PROCESS_TAG, open_instance, registered_process
+from lucid_pipeline.cli.instance import PROCESS_TAG, exclusive, open_instance, registered_process
 from lucid_pipeline.cli.lineage_run import open_runner
 from lucid_pipeline.errors import UsageError
 from lucid_pipeline.stores.catalog import State
@@ -28,6 +31,19 @@ def instance() -> Iterator[DagsterInstance]:
 @job
 def nothing() -> None:
     """A job without steps."""
+
+
+@op
+def say() -> None:
+    """What no operation of Lucid does, but a library that it uses may do."""
+    print("hunter2 was", "printed", file=sys.stderr)
+    os.write(1, b"hunter2 was printed")
+
+
+@job
+def talk() -> None:
+    """A job that talks."""
+    say()
 
 
 def run_of(process: str, instance: DagsterInstance, status: DagsterRunStatus) -> str:
@@ -63,6 +79,34 @@ def test_a_folder_that_cannot_be_one_is_told_in_one_line(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot use the folder"), open_instance(tmp_path / "file"):
         pass
+
+
+def test_what_an_asset_prints_is_kept_nowhere(tmp_path: Path) -> None:
+    with open_instance(tmp_path) as instance:
+        assert talk.execute_in_process(instance=instance).success
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2 was printed" in path.read_bytes()]
+    assert kept == []
+
+
+def test_it_is_made_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, lock = Event(), fcntl.flock
+
+    def lock_and_tell(descriptor: int, operation: int) -> None:
+        waits.set()
+        lock(descriptor, operation)
+
+    def make() -> None:
+        with open_instance(tmp_path):
+            pass
+
+    with ThreadPoolExecutor(1) as threads:
+        with exclusive(tmp_path):
+            monkeypatch.setattr(fcntl, "flock", lock_and_tell)
+            made = threads.submit(make)
+            assert waits.wait(60)
+            assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+        made.result(60)
+    assert (tmp_path / "dagster.yaml").exists()
 
 
 # Processes that live, and those that were killed.
