@@ -2,7 +2,11 @@
 
 import os
 import re
+import signal
 import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -11,7 +15,7 @@ import pytest
 
 from tests.cli.conftest import RECORDINGS, Archived
 from tests.cli.support import Lucid, entries, flip
-from tests.processes import ordinary_user
+from tests.processes import eventually, heed_control_c, ordinary_user, without_hard_links
 from tests.support import Home, archive_by_hand, noise
 
 MIB = 2**20
@@ -213,3 +217,95 @@ def test_it_does_not_follow_a_link_that_somebody_put_in_the_way(archived: Archiv
     (tmp_path / "out").symlink_to(precious)
     archived.lucid.refused("export", archived.ids["b-empty"], "-o", tmp_path / "out")
     assert precious.read_bytes() == noise(10)
+
+
+POOR = pytest.mark.parametrize("poor", [False, True], ids=["as it is", "without hard links"])
+
+
+@pytest.fixture(scope="module")
+def long(made_home: Lucid, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lucid, str]:
+    """A recording that takes a while to export."""
+    folder = tmp_path_factory.mktemp("long")
+    lucid = made_home.copy(folder / "lucid").inside(folder).having(workers="1")
+    with (folder / "long").open("wb") as file:
+        file.truncate(1 << 30)
+    [session] = lucid.archive(folder / "long")
+    return lucid, session["session_id"]
+
+
+@contextmanager
+def amid_export(long: tuple[Lucid, str], folder: Path, *, poor: bool) -> "Iterator[subprocess.Popen[bytes]]":
+    """An export to `out`, halted when some of its plaintext is on the disk, and not all of it."""
+    lucid, session_id = long
+
+    def prepare() -> None:
+        heed_control_c()
+        if poor:
+            make_poor()
+
+    make_poor = without_hard_links() if poor else heed_control_c
+    with lucid.start("export", session_id, "-o", folder / "out", preexec_fn=prepare) as process:
+        eventually(lambda: any(size > 0 for size in sizes(process, folder)), every=0)
+        process.send_signal(signal.SIGSTOP)
+        assert all(size < 1 << 30 for size in sizes(process, folder))
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+
+def sizes(process: "subprocess.Popen[bytes]", folder: Path) -> list[int]:
+    """Sizes of the files in a folder that a process has open, whether they have a name there or not."""
+    found = []
+    for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(OSError):
+            if descriptor.readlink().is_relative_to(folder):
+                found.append(descriptor.stat().st_size)
+    return found
+
+
+@POOR
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_export_that_is_interrupted_leaves_no_plaintext(
+    long: tuple[Lucid, str], tmp_path: Path, number: signal.Signals, status: int, poor: bool
+) -> None:
+    with amid_export(long, tmp_path, poor=poor) as process:
+        assert len(entries(tmp_path)) == poor, "only where nothing else can be done the file has a name by now"
+        process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert err.count(b"\n") == 1
+    assert b"interrupted" in err
+    assert entries(tmp_path) == []
+
+
+def test_an_export_that_is_killed_leaves_no_plaintext(long: tuple[Lucid, str], tmp_path: Path) -> None:
+    with amid_export(long, tmp_path, poor=False) as process:
+        process.kill()
+        process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert entries(tmp_path) == []
+
+
+@POOR
+def test_a_file_that_appears_meanwhile_is_not_replaced(long: tuple[Lucid, str], tmp_path: Path, poor: bool) -> None:
+    with amid_export(long, tmp_path, poor=poor) as process:
+        (tmp_path / "out").write_bytes(b"mine")
+        process.send_signal(signal.SIGCONT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert b"exists" in err
+    assert entries(tmp_path) == ["out"]
+    assert (tmp_path / "out").read_bytes() == b"mine"
+
+
+def test_a_file_system_without_hard_links_will_do(archived: Archived, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    poor = without_hard_links()
+    archived.lucid.ok("export", archived.ids["c-noise.bin"], "-o", target, preexec_fn=poor)
+    assert target.read_bytes() == NOISE
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert entries(tmp_path) == ["out"]
+    archived.lucid.refused("export", archived.ids["b-empty"], "-o", target, preexec_fn=poor)
+    assert target.read_bytes() == NOISE
