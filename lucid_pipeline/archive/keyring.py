@@ -65,11 +65,13 @@ def _open_at_once(path: str, flags: int) -> int:
 def save_keys(path: Path, keys: Iterable[Key], *, private: bool, comment: str) -> bool:
     """Write a new keyring file, whole or not at all; an existing one is left as it is and False returned.
 
+    Where there is one already, nothing is written, not even for a moment: it may lie on a read-only disk.
+
     Raises:
         UsageError: the file cannot be made there.
     """
     try:
-        return _write_new(path, keys, private=private, comment=comment)
+        return not path.exists() and _write_new(path, keys, private=private, comment=comment)
     except OSError as error:
         raise UsageError(f"cannot write the key file {path}: {error.strerror}", "is the folder writable?") from error
 
