@@ -21,10 +21,20 @@ from lucid_pipeline.stores.object_store import local_folder, open_object_store
 
 
 class Home:
-    """Access to everything below `LUCID_HOME`, or wherever the settings put it."""
+    """Access to everything below `LUCID_HOME`, or wherever the settings put it.
+
+    Raises:
+        UsageError: places that have to be apart are not, or the URL of a store has what none has.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        home, *stores = self._own_folders
+        if self._landing == home or any(self._landing.is_relative_to(store) for store in stores):
+            raise UsageError(
+                f"recordings cannot land in {settings.landing_dir}, which is the home or in a store",
+                "give LUCID_LANDING_DIR a folder of its own",
+            )
 
     @property
     def dagster_folder(self) -> Path:

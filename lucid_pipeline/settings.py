@@ -1,11 +1,12 @@
 """Lucid's settings: one class, from `LUCID_*` variables or a `.env` file. The README has them in one table."""
 
 import os
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from lucid_pipeline.archive.chunking import CHUNK_SIZES, MIB
 from lucid_pipeline.archive.codec import Codec
@@ -14,6 +15,10 @@ from lucid_pipeline.archive.encryption import Suite
 from lucid_pipeline.errors import UsageError
 
 _PREFIX = "LUCID_"
+
+# Not settings of this class, and nobody's mistake: of parts that are still to come, and of the tests.
+_SPOKEN_FOR = frozenset(("lucid_dagster_url", "lucid_api_port", "lucid_vectors_dir", "lucid_recordings_dir"))
+_OF_TESTS = "lucid_test_"
 
 
 class CodecChoice(StrEnum):
@@ -84,7 +89,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _defaults_below_home(cls, values: dict[str, object]) -> dict[str, object]:
-        home = Path(str(values.get("home") or ".lucid")).absolute()
+        home = _absolute("home", values.get("home") or ".lucid")
         keys = home / "keys"
         defaults: dict[str, object] = {
             "landing_dir": home / "landing",
@@ -99,17 +104,28 @@ class Settings(BaseSettings):
         given = {name: value for name, value in values.items() if value not in ("", None)}
         merged = {**defaults, **given, "home": home}
         paths = {name for name, default in defaults.items() if isinstance(default, Path)}
-        return {name: Path(str(value)).absolute() if name in paths else value for name, value in merged.items()}
+        return {name: _absolute(name, value) if name in paths else value for name, value in merged.items()}
+
+
+def _absolute(name: str, value: object) -> Path:
+    """The path that was given for a setting, with `~` as shells read it."""
+    try:
+        return Path(str(value)).expanduser().absolute()
+    except RuntimeError:
+        raise UsageError(
+            f"{_PREFIX}{name.upper()}: there is no home folder of this user", "write the whole path"
+        ) from None
 
 
 def load_settings() -> Settings:
     """The settings of this process.
 
     Raises:
-        UsageError: a variable has a value that cannot be; the message names the variable and never the value. Or the
-            `.env` file cannot be read.
+        UsageError: a variable has a value that cannot be; the message names the variable and never the value. Or
+            there is no such variable, or the `.env` file cannot be read.
     """
     try:
+        _refuse_unknown()
         return Settings()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
@@ -118,3 +134,15 @@ def load_settings() -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         name = f"{_PREFIX}{'_'.join(map(str, first['loc'])).upper()}"
         raise UsageError(f"{name}: {first['msg'].removeprefix('Value error, ')}", "see the README's table") from None
+
+
+def _refuse_unknown() -> None:
+    """A name with a slip would leave its default in force, and keys would go where nobody looks for them."""
+    prefix = _PREFIX.lower()
+    known = {f"{prefix}{name}" for name in Settings.model_fields}
+    given = {*EnvSettingsSource(Settings).env_vars, *DotEnvSettingsSource(Settings).env_vars}
+    for name in sorted(given - known - _SPOKEN_FOR):
+        if name.startswith(prefix) and not name.startswith(_OF_TESTS):
+            nearest = get_close_matches(name.removeprefix(prefix), Settings.model_fields, n=1)
+            hint = f"do you mean {_PREFIX}{nearest[0].upper()}?" if nearest else "see the README's table"
+            raise UsageError(f"there is no setting {name.upper()}", hint)

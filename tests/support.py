@@ -130,8 +130,9 @@ def archive_by_hand(
     padded: list[bool],
     suite: Suite = Suite.AES_256_GCM,
     session_id: UUID | None = None,
+    digest_of: bytes | None = None,
 ) -> SignedManifest:
-    """A session of these very chunks, as another writer than Lucid's may cut and pad them."""
+    """A session of these very chunks, as another writer than Lucid's may cut and pad them, and take their digest."""
     session_id, dek = session_id or new_session_id(), Dek.generate()
     objects = []
     for index, part in enumerate(parts):
@@ -149,7 +150,10 @@ def archive_by_hand(
     offsets = accumulate((len(part) for part in parts), initial=0)
     rows = [ChunkRow(offset=offset, length=len(part)) for offset, part in zip(offsets, parts, strict=False)]
     recording = RecordingMetadata(
-        name="by hand", media_type="application/octet-stream", length=len(whole), sha256=sha256(whole).digest()
+        name="by hand",
+        media_type="application/octet-stream",
+        length=len(whole),
+        sha256=sha256(whole if digest_of is None else digest_of).digest(),
     )
     data = seal(SealedMetadata(recording=recording, chunks=rows), session_id, suite, dek)
     digest = sha256(data).digest()

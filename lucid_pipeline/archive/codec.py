@@ -161,10 +161,13 @@ def _decompress(codec: Codec, payload: memoryview, raw_length: int, where: str) 
 
 
 def _decompress_zstd(payload: memoryview, raw_length: int) -> bytes:
-    if zstandard.frame_content_size(payload) != raw_length:
+    parameters = zstandard.get_frame_parameters(payload)
+    if parameters.content_size != raw_length:
         raise ValueError("the zstd frame declares another length than the header")
+    if parameters.window_size > _LARGEST_WINDOW:  # the library heeds a limit of its own only while it streams
+        raise ValueError("the zstd frame asks for a window that is too large")
     if not hasattr(_thread, "zstd"):
-        _thread.zstd = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+        _thread.zstd = zstandard.ZstdDecompressor()
     raw: bytes = _thread.zstd.decompress(payload, allow_extra_data=False)
     return raw
 

@@ -37,15 +37,17 @@ def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
         UsageError: the file is missing, unreadable, malformed, holds no such key, or is private and open to others.
     """
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            text = file.read(_LARGEST_FILE + 1)
+        with open(path, "rb", opener=_open_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_LARGEST_FILE + 1) if stat.S_ISREG(mode) else b""
     except OSError as error:
         raise UsageError(
             f"cannot read the key file {path}: {error.strerror}",
             "`lucid init` makes the keys of a new home; those of an old one come back from a copy only",
         ) from error
-    if private and mode & 0o077:
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"the key file {path} is no regular file", "put the keys into a file of their own")
+    if private and stat.S_IMODE(mode) & 0o077:
         raise UsageError(f"the key file {path} can be read by others", f"run: chmod 600 {path}")
     if len(text) > _LARGEST_FILE:
         raise UsageError(f"the key file {path} is larger than {_LARGEST_FILE} bytes", "is it the right file?")
@@ -55,14 +57,21 @@ def load_keys(path: Path, kind: type[K], *, private: bool = False) -> list[K]:
     return list(keys.values())
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Without waiting for whoever may write into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def save_keys(path: Path, keys: Iterable[Key], *, private: bool, comment: str) -> bool:
     """Write a new keyring file, whole or not at all; an existing one is left as it is and False returned.
+
+    Where there is one already, nothing is written, not even for a moment: it may lie on a read-only disk.
 
     Raises:
         UsageError: the file cannot be made there.
     """
     try:
-        return _write_new(path, keys, private=private, comment=comment)
+        return not path.exists() and _write_new(path, keys, private=private, comment=comment)
     except OSError as error:
         raise UsageError(f"cannot write the key file {path}: {error.strerror}", "is the folder writable?") from error
 
@@ -83,7 +92,18 @@ def _write_new(path: Path, keys: Iterable[Key], *, private: bool, comment: str) 
         return False
     finally:
         partial.unlink()
+    _sync_folders(path.parent)
     return True
+
+
+def _sync_folders(folder: Path) -> None:
+    """Make a new name last, and that of its folder, which may be new as well: without its keys an archive is lost."""
+    for place in (folder, folder.parent):
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _parse(text: bytes, kind: type[K], path: Path) -> Iterable[K]:

@@ -37,6 +37,7 @@ class ObjectStore(Protocol):
         """Store a whole object, or nothing. Raises `ObjectExists`.
 
         A durable object is there only when it would survive a loss of power; of another one that holds after `flush`.
+        A store that cannot tell whether it was the first to store these very bytes may say that it was.
         """
 
     def get(self, key: str, limit: int) -> memoryview:

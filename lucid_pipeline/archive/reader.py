@@ -184,16 +184,26 @@ class SessionReader:
         """
         stop = len(self) if stop is None else min(stop, len(self))
         rows = self.metadata.chunks
-        decrypt = self.decryptor()
+        read_chunk = self._chunk_reader()
         for index in range(max(0, self._chunk_at(start)), len(rows)):
             row = rows[index]
             if row.offset >= stop:
                 return
-            chunk = self.table.objects[index]
-            raw = decrypt(chunk, fetch_stored(chunk, self._store))
-            part = bytes(raw[max(0, start - row.offset) : stop - row.offset])
+            part = bytes(read_chunk(index)[max(0, start - row.offset) : stop - row.offset])
             if part:
                 yield part
+
+    def read_whole(self) -> Iterator[bytes]:
+        """The whole recording, a chunk at a time; its end is reached only if the plaintext's digest is right.
+
+        Raises:
+            DamageError: a chunk is damaged, or, after all of them, the whole is not what was archived.
+        """
+        digest = sha256()
+        for part in self.read():
+            digest.update(part)
+            yield part
+        self._check_digest(digest.digest())
 
     def read_times(self, first_ms: int, last_ms: int) -> Iterator[bytes]:
         """The bytes of all chunks that hold events of this span of time, and then to the end of the last event's line.
@@ -232,15 +242,13 @@ class SessionReader:
         Raises:
             DamageError: a chunk is damaged, or the whole is not what was archived; what was written is then of no use.
         """
-        digest = sha256()
-        table, rows = self.table, self.metadata.chunks
+        digest, rows = sha256(), self.metadata.chunks
 
         def start_worker() -> Work:
-            decrypt = self.decryptor()
+            read_chunk = self._chunk_reader()
 
             def work(index: int, turns: Turns) -> None:
-                chunk = table.objects[index]
-                raw = decrypt(chunk, fetch_stored(chunk, self._store))
+                raw = read_chunk(index)
                 with turns.turn(index):
                     digest.update(raw)
                 write_at(raw, rows[index].offset)
@@ -248,11 +256,36 @@ class SessionReader:
 
             return work
 
-        count = len(rows)
-        for_each_chunk(count, worker_count(workers, self.manifest.recording.chunk_size, count), start_worker)
-        if digest.digest() != self.metadata.recording.sha256:
-            detail = "what was archived is not what decrypts"
-            raise DamageError(DamageCode.PLAINTEXT_DIGEST_MISMATCH, "recording", detail)
+        self._for_each_chunk(workers, start_worker)
+        self._check_digest(digest.digest())
+
+    def whole_ranges(self, workers: int, progress: Progress) -> list[tuple[int, int]]:
+        """Start and stop offsets of all that can still be read, in order; finding that out takes reading all of it.
+
+        Raises:
+            DamageError: nothing can be read, since the chunk table is damaged.
+        """
+        rows, whole = self.metadata.chunks, set[int]()
+
+        def start_worker() -> Work:
+            read_chunk = self._chunk_reader()
+
+            def work(index: int, _turns: Turns) -> None:
+                with suppress(DamageError):
+                    read_chunk(index)
+                    whole.add(index)
+                progress(rows[index].length)
+
+            return work
+
+        self._for_each_chunk(workers, start_worker)
+        ranges: list[tuple[int, int]] = []
+        for index in sorted(whole):
+            start, stop = rows[index].offset, rows[index].offset + rows[index].length
+            if ranges and ranges[-1][1] == start:
+                start, _ = ranges.pop()
+            ranges.append((start, stop))
+        return [(start, stop) for start, stop in ranges if start < stop]
 
     def decryptor(self) -> Decryptor:
         """A function that decrypts chunk objects into a buffer of its own."""
@@ -275,6 +308,25 @@ class SessionReader:
             return raw
 
         return decrypt
+
+    def _chunk_reader(self) -> Callable[[int], memoryview | bytes]:
+        """A function that fetches and decrypts a chunk; its bytes are good until the next call. For one thread."""
+        decrypt = self.decryptor()
+
+        def read_chunk(index: int) -> memoryview | bytes:
+            chunk = self.table.objects[index]
+            return decrypt(chunk, fetch_stored(chunk, self._store))
+
+        return read_chunk
+
+    def _for_each_chunk(self, workers: int, start_worker: Callable[[], Work]) -> None:
+        count = len(self.table.objects)  # which reads the table once, before there are threads
+        for_each_chunk(count, worker_count(workers, self.manifest.recording.chunk_size, count), start_worker)
+
+    def _check_digest(self, digest: bytes) -> None:
+        if digest != self.metadata.recording.sha256:
+            detail = "what was archived is not what decrypts"
+            raise DamageError(DamageCode.PLAINTEXT_DIGEST_MISMATCH, "recording", detail)
 
     def _chunk_at(self, offset: int) -> int:
         return bisect_right(self.metadata.chunks, offset, key=lambda row: row.offset) - 1

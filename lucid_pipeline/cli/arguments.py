@@ -1,11 +1,16 @@
 """Arguments that several commands take, and how their text is read."""
 
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from lucid_pipeline.archive.manifest import parse_time
 from lucid_pipeline.errors import UsageError
+
+_SHORT_TIMES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="A session id, as `lucid list` shows it.")]
 
@@ -27,3 +32,17 @@ def parse_pairs(texts: Iterable[str], option: str) -> dict[str, str]:
             raise UsageError(f"{option} has {key!r} twice", "each key has one value")
         pairs[key] = value
     return pairs
+
+
+def parse_moment(text: str, option: str) -> datetime:
+    """The moment that an RFC 3339 time names, or a date, or a time without its zone, both of which are in UTC.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    with suppress(ValueError):
+        return parse_time(text)
+    for form in _SHORT_TIMES:
+        with suppress(ValueError):
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+    raise UsageError(f"{option} takes a time such as 2026-01-31 or 2026-01-31T12:00:00+01:00, not {text!r}")

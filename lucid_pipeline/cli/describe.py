@@ -1,6 +1,8 @@
 """Sessions, seals and reports as JSON documents and as tables."""
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from rich.table import Table
 
@@ -62,12 +64,12 @@ def session_facts(record: SessionRecord) -> Table:
     )
 
 
-def report_document(report: VerificationReport) -> dict[str, Any]:
-    """The outcome of a verification, for machines."""
+def report_document(report: VerificationReport, obstacle: str | None = None) -> dict[str, Any]:
+    """The outcome of a verification, for machines; `obstacle` is why the session could not be checked."""
     signed = report.signed
     return {
         "session_id": str(report.session_id),
-        "intact": report.intact,
+        "intact": report.intact and obstacle is None,
         "deep": report.deep,
         "sequence": signed.manifest.sequence if signed else None,
         "signed_by": signed.key_id if signed else None,
@@ -75,11 +77,12 @@ def report_document(report: VerificationReport) -> dict[str, Any]:
         "chunks_checked": report.chunks_checked,
         "bytes_checked": report.bytes_checked,
         "damages": [{"code": damage.code, "where": damage.where, "detail": damage.detail} for damage in report.damages],
+        "obstacle": obstacle,
     }
 
 
 def report_table(reports: list[VerificationReport]) -> Table:
-    """A line for each verified session, and one for each damage."""
+    """A line for each verified session."""
     made = table(None, ("session", "result", "chunks", "stored", "signed by"), [])
     for report in reports:
         signed = report.signed.key_id if report.signed else ""
@@ -93,6 +96,11 @@ def damage_table(reports: list[VerificationReport]) -> Table:
     """A line for each damage found."""
     rows = [(damage.code, damage.where, damage.detail) for report in reports for damage in report.damages]
     return table("damage", ("code", "where", "what"), rows)
+
+
+def unchecked_table(unchecked: Mapping[UUID, str]) -> Table:
+    """A line for each session that could not be checked, with the reason."""
+    return table("could not be checked", ("session", "reason"), list(unchecked.items()))
 
 
 def duration(milliseconds: int | None) -> str | None:

@@ -1,12 +1,14 @@
 """The entry point of `lucid`: its commands, and how they end.
 
-Exit status 0 is good, 1 says that damage or a failure was found, 2 that the command was used wrongly.
+Exit status 0 is good, 1 says that damage or a failure was found, 2 that the command was used wrongly, 128 and a
+signal's number that this signal ended it.
 """
 
 import functools
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
@@ -21,13 +23,13 @@ from lucid_pipeline.cli.commands.retry import retry
 from lucid_pipeline.cli.commands.sessions import list_sessions, show
 from lucid_pipeline.cli.commands.verify import verify
 from lucid_pipeline.cli.output import printable
+from lucid_pipeline.cli.signals import interrupt_on_signals
 from lucid_pipeline.errors import LucidError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _WRONG_USAGE = 2
-_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Recordings of sessions: confidential, provably unaltered, findable.",
@@ -62,13 +64,9 @@ def _reporting(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(error.exit_status) from None
         except KeyboardInterrupt:
             _tell("interrupted; the same command goes on where this one stopped")
-            raise typer.Exit(_INTERRUPTED) from None
-        except BrokenPipeError:
-            _drop_output()
-            raise typer.Exit(1) from None
+            raise typer.Abort from None
         except OSError as error:
-            _drop_output()
-            _tell(f"error: {error.strerror}: {error.filename or 'while writing'} (mend it, then do the same again)")
+            _tell_failed_call(error)
             raise typer.Exit(1) from None
         except (typer.Exit, typer.Abort):
             raise
@@ -85,8 +83,15 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _tell_failed_call(error: OSError) -> None:
+    _drop_output()
+    if not isinstance(error, BrokenPipeError):
+        _tell(f"error: {error.strerror}: {error.filename or 'while writing'} (mend it, then do the same again)")
+
+
 def _tell(line: str) -> None:
-    sys.stderr.write(printable(line) + "\n")
+    with suppress(OSError):  # the terminal may be what has gone
+        sys.stderr.write(printable(line) + "\n")
 
 
 def _place(error: Exception) -> str:
@@ -112,10 +117,15 @@ for _name, _command in (
 
 def main() -> None:
     """Run the command line, and end the process with its exit status."""
+    interrupted = interrupt_on_signals()
     try:
         status = app(standalone_mode=False)
+        sys.stdout.flush()
     except typer.Abort:
-        status = _INTERRUPTED
+        status = interrupted()
+    except OSError as error:
+        _tell_failed_call(error)
+        status = 1
     except typer.TyperException as error:
         _tell(f"error: {_one_line(error)} (see: lucid --help)")
         status = _WRONG_USAGE

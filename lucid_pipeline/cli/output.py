@@ -70,6 +70,11 @@ class Output:
             yield lambda count: bar.advance(task, count)
 
 
+def warn(line: str) -> None:
+    """Tell, in one line on standard error, what does not stop a command."""
+    sys.stderr.write(f"warning: {printable(line)}\n")
+
+
 def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """A table; cells are taken as they are, control characters made visible. Ids stay in one piece, to be copied."""
     made = Table(

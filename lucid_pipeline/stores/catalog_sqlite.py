@@ -41,6 +41,7 @@ from lucid_pipeline.stores.catalog import (
 
 _BUSY_SECONDS = 10
 _LARGEST_POOL = 8
+_IMMUTABLE = "ro&immutable=1"  # for SQLite makes files beside a catalog even to read it
 _APPLICATION_ID = int.from_bytes(b"LUCC")
 
 # One tuple of statements for each version of the schema. What has been released is never changed, only added to.
@@ -143,6 +144,8 @@ _STATES = tuple(State)
 class SqliteCatalog(Catalog):
     """The catalog in a file at `path`, which is made, with its folder, where there is none.
 
+    One that this user cannot write to, in a folder where nothing can be made, can be read.
+
     A process that forks must not use its parent's catalog, but open its own.
 
     Raises:
@@ -154,8 +157,8 @@ class SqliteCatalog(Catalog):
         # Absolute, because connections are opened later too, when the working directory may have changed.
         self._path = path.absolute()
         with _failures(self._path, opening=True):
-            _make_ready(self._path)
-        self._pool = _Pool(self._path)
+            mode = _make_ready(self._path)
+        self._pool = _Pool(self._path, mode)
         self._turn = threading.Lock()
 
     @override
@@ -354,8 +357,9 @@ class SqliteCatalog(Catalog):
 class _Pool:
     """A bounded number of connections to one file, each lent to one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mode: str) -> None:
         self._path = path
+        self._mode = mode
         self._free = threading.BoundedSemaphore(_LARGEST_POOL)
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
@@ -387,7 +391,7 @@ class _Pool:
                 raise ValueError("the catalog has been closed")
             if self._idle:
                 return self._idle.pop()
-        return _connect(self._path, "rw")
+        return _connect(self._path, self._mode)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:
@@ -413,11 +417,29 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def _make_ready(path: Path) -> None:
-    """Make the file where there is none, and bring its schema up to date."""
+def _make_ready(path: Path) -> str:
+    """Make the file where there is none, and bring its schema up to date; returns the mode to open it with."""
+    try:
+        _prepare(path, "rwc")
+    except sqlite3.Error as error:
+        if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or not _is_settled(path):
+            raise
+        _prepare(path, _IMMUTABLE)
+        return _IMMUTABLE
+    return "rw"
+
+
+def _is_settled(path: Path) -> bool:
+    """Whether a file that this user cannot write to is the whole catalog: what is written lies beside it at first."""
+    log = path.with_name(f"{path.name}-wal")
+    is_closed = not os.access(path.parent, os.W_OK, effective_ids=True)
+    return is_closed and path.is_file() and not (log.exists() and log.stat().st_size)
+
+
+def _prepare(path: Path, mode: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
-    connection = _connect(path, "rwc")
+    connection = _connect(path, mode)
     try:
         if new:
             # It says who was recorded where. Not by opening the file: closing it again would drop SQLite's locks on it.
@@ -625,6 +647,13 @@ def _is_older(seal: Seal | None, known: Seal | None) -> bool:
 
 
 def _record(row: sqlite3.Row) -> SessionRecord:
+    try:
+        return _parse(row)
+    except (TypeError, ValueError) as error:
+        raise sqlite3.DatabaseError("a row holds what no catalog has") from error
+
+
+def _parse(row: sqlite3.Row) -> SessionRecord:
     return SessionRecord(
         session_id=UUID(row["session_id"]),
         state=State(row["state"]),
@@ -734,7 +763,7 @@ def _explain(error: sqlite3.Error, path: Path, opening: bool) -> LucidError:
             return UsageError(f"cannot open the catalog {path}", "check that it is a file, and its permissions")
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM:
             return TransientError(f"the catalog {path} cannot be read or written: {error}", "is its disk in order?")
-    return PermanentError(f"the catalog {path} failed: {error}")
+    return PermanentError(f"the catalog {path} failed: {error}", rebuild)
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -152,6 +152,18 @@ def test_what_saves_less_than_3_percent_is_stored(codec: Codec, percent: int, ex
     assert (build(raw, codec, padded=False)[1].codec is codec) is expected
 
 
+@pytest.mark.parametrize("codec", [Codec.ZSTD, Codec.LZ4])
+def test_whether_a_large_chunk_is_worth_compressing_is_told_by_five_slices_of_it(codec: Codec) -> None:
+    """Compressing all of a video, to find that nothing is saved, would cost more than encrypting it."""
+    raw, piece = bytearray(MIB), 16 * KIB
+    starts = [slice_number * (MIB - piece) // 4 for slice_number in range(5)]
+    for start in starts:
+        raw[start : start + piece] = noise(piece, seed=start)
+    assert build(bytes(raw), codec, padded=False)[1].codec is Codec.STORED
+    raw[starts[2] : starts[2] + piece] = bytes(piece)
+    assert build(bytes(raw), codec, padded=False)[1].codec is codec
+
+
 @pytest.mark.parametrize("length", [0, 15, 16, 17, 100, KIB])
 def test_a_frame_is_a_header_a_payload_and_nothing_else(length: int) -> None:
     raw = noise(length)
@@ -251,6 +263,18 @@ def test_a_bomb_is_refused_before_it_unfolds(name: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 8 * MIB
+
+
+@pytest.mark.parametrize(("window_log", "accepted"), [(23, True), (25, True), (26, False), (31, False)])
+def test_a_zstd_window_above_32_mib_is_refused(window_log: int, accepted: bool) -> None:
+    """RFC 8878, 3.1.1.1.2. A frame of 300 bytes can ask for as much memory as its header likes."""
+    raw = noise(300)
+    descriptor, window, content_size = 0x40, (window_log - 10) << 3, len(raw) - 256
+    block = (len(raw) << 3 | 1).to_bytes(3, "little") + raw
+    payload = b"\x28\xb5\x2f\xfd" + struct.pack("<BBH", descriptor, window, content_size) + block
+    assert zstandard.get_frame_parameters(payload).window_size == 1 << window_log
+    frame = handmade(1, payload, len(raw))
+    assert outcome(frame, padded=False, largest=MIB) == (raw if accepted else DamageCode.FRAME_MALFORMED)
 
 
 @pytest.mark.parametrize("codec", [Codec.ZSTD, Codec.LZ4])

@@ -3,6 +3,7 @@
 import base64
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,14 @@ def test_a_missing_keyring_says_what_to_do(tmp_path: Path) -> None:
 def test_a_folder_is_no_keyring(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Is a directory"):
         load_keys(tmp_path, PublicKey)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_no_keyring(make: Callable[[Path], None], tmp_path: Path) -> None:
+    """Reading a pipe would wait for a writer, and some devices never end."""
+    make(tmp_path / "odd")
+    with pytest.raises(UsageError, match="no regular file"):
+        load_keys(tmp_path / "odd", PublicKey)
 
 
 def test_a_file_with_all_kinds_of_key_is_plain_text(tmp_path: Path) -> None:

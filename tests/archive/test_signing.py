@@ -59,6 +59,39 @@ def test_keys_of_another_length_are_refused(length: int) -> None:
         PublicKey(bytes(length))
 
 
+LOW_ORDER = [  # C2SP CCTV, ed25519: eight points, and six more encodings of them
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000080",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+]
+
+
+@pytest.mark.parametrize("encoded", LOW_ORDER)
+def test_a_key_for_which_anyone_can_sign_is_refused(encoded: str) -> None:
+    with pytest.raises(ValueError, match="low order"):
+        PublicKey(bytes.fromhex(encoded))
+
+
+def test_the_points_of_low_order_are_those_of_the_curve() -> None:
+    """Doubled once, a point of order 8 has y = 0: there d y⁴ + 2 y² = 1, on -x² + y² = 1 + d x² y²."""
+    p = 2**255 - 19
+    d = -121665 * pow(121666, -1, p)
+    ys = {(int.from_bytes(bytes.fromhex(encoded), "little") & (2**255 - 1)) % p for encoded in LOW_ORDER}
+    assert ys - {0, 1, p - 1} == {y for y in ys if (d * y**4 + 2 * y**2 - 1) % p == 0}
+    assert len(ys) == 5
+
+
 def test_generated_keys_differ() -> None:
     assert len({SigningKey.generate().raw for _ in range(50)}) == 50
 

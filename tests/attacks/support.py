@@ -387,6 +387,15 @@ def check_copy(session: Session, known: Known | None = None, store: ObjectStore 
     assert out == session.recording
 
 
+def check_whole(session: Session) -> None:
+    """Read the whole recording, and check every part of it as soon as it comes."""
+    at = 0
+    for part in open_reader(session).read_whole():
+        assert part == session.recording[at : at + len(part)]
+        at += len(part)
+    assert at == len(session.recording)
+
+
 def intact(session: Session) -> Outcome:
     return Outcome((), (), (None,) * len(session.spans()), None)
 

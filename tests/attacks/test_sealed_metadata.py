@@ -16,6 +16,7 @@ from tests.attacks.support import (
     Session,
     archive_again,
     build_frame,
+    check_whole,
     codes,
     inspect,
     intact,
@@ -173,6 +174,7 @@ def test_another_plaintext_digest_is_seen_where_the_whole_is_read(session: Sessi
     session.change_metadata(recording=_recording(session, sha256=sha256(b"another").digest()))
     mismatch = DamageCode.PLAINTEXT_DIGEST_MISMATCH
     assert inspect(session) == Outcome((), (mismatch,), (None,) * 3, mismatch)
+    assert refusal(lambda: check_whole(session)) is mismatch
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a\x00b", "x" * 100_000, "%00", ""])

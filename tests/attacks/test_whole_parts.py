@@ -9,6 +9,7 @@ from tests.attacks.support import (
     Outcome,
     Session,
     check_copy,
+    check_whole,
     codes,
     damaged,
     flip,
@@ -76,6 +77,23 @@ def test_one_reader_serves_what_is_whole_after_it_has_met_damage(broken: Session
         assert refusal(lambda: list(reader.read(MIB, MIB + 1))) is DamageCode.OBJECT_DIGEST_MISMATCH
         assert b"".join(reader.read(2 * MIB)) == broken.recording[2 * MIB :]
         assert b"".join(reader.read(0, MIB)) == broken.recording[:MIB]
+
+
+def test_the_reader_tells_what_is_whole(broken: Session) -> None:
+    done: list[int] = []
+    ranges = open_reader(broken).whole_ranges(2, done.append)
+    assert ranges == [(0, MIB), (2 * MIB, len(broken.recording))]
+    assert sum(done) == len(broken.recording)
+    assert refusal(lambda: check_whole(broken)) is DamageCode.OBJECT_DIGEST_MISMATCH
+    for name in broken.archive.objects:
+        if "chunks/" in name:
+            broken.archive.objects[name] = b""
+    assert open_reader(broken).whole_ranges(2, done.append) == []
+
+
+def test_what_is_whole_and_adjacent_is_one_range(session: Session) -> None:
+    assert open_reader(session).whole_ranges(2, lambda _bytes: None) == [(0, len(session.recording))]
+    check_whole(session)
 
 
 @pytest.mark.parametrize("deep", [False, True])

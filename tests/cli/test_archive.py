@@ -9,7 +9,7 @@ import pytest
 
 from lucid_pipeline.archive.session_id import parse_session_id
 from tests.cli.conftest import CAST, META, RECORDINGS, Archived
-from tests.cli.support import Lucid, names, salts, tree
+from tests.cli.support import Lucid, flip, names, salts, tree
 from tests.processes import ordinary_user
 from tests.support import noise
 
@@ -239,3 +239,39 @@ def test_a_host_without_an_identity_archives_what_it_cannot_read(lucid: Lucid, t
     assert not (tmp_path / "moved").exists(), "the proofs need no identity"
     kept.rename(identity)
     assert lucid.sealed.export(entry["session_id"]) == CAST
+
+
+def test_a_file_whose_session_has_been_damaged_since_is_not_called_archived(lucid: Lucid, tmp_path: Path) -> None:
+    for name in ("damaged", "whole"):
+        (tmp_path / name).write_bytes(name.encode())
+    damaged, whole = lucid.archive("damaged", "whole")
+    [chunk] = (lucid.archive_folder / "sessions" / damaged["session_id"] / "chunks").iterdir()
+    data = chunk.read_bytes()
+    flip(chunk)
+    lucid.json("verify", "--all", status=1)
+    document = lucid.json("archive", "damaged", "whole", status=1)
+    assert [entry["session_id"] for entry in document["sessions"]] == [whole["session_id"]]
+    [failed] = document["failed"]
+    assert failed["path"] == "damaged"
+    for part in (damaged["session_id"], "object_digest_mismatch", "lucid verify", "touched"):
+        assert part in failed["reason"]
+    assert "failed" in lucid.run("archive", "damaged").text
+
+    # As the hint says: it is archived anew, or fine again once the archive has been mended and verified.
+    (tmp_path / "damaged").touch()
+    [anew] = lucid.archive("damaged")
+    assert anew["session_id"] != damaged["session_id"]
+    chunk.write_bytes(data)
+    lucid.json("verify", "--all", "--deep")
+    lucid.archive("damaged", "whole")
+
+
+def test_move_looks_again_at_a_session_that_was_damaged(lucid: Lucid, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"data")
+    [session] = lucid.archive("file")
+    [chunk] = (lucid.archive_folder / "sessions" / session["session_id"] / "chunks").iterdir()
+    flip(chunk)
+    lucid.json("verify", "--all", status=1)
+    flip(chunk)
+    assert lucid.json("archive", "--move", "file")["failed"] == []
+    assert not (tmp_path / "file").exists()

@@ -1,15 +1,22 @@
 """`lucid export`: the original bytes or a range of them, whole or not at all."""
 
 import os
+import re
+import signal
 import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from tests.cli.conftest import RECORDINGS, Archived
-from tests.cli.support import entries, flip
-from tests.processes import ordinary_user
-from tests.support import noise
+from tests.cli.support import Lucid, entries, flip
+from tests.processes import eventually, heed_control_c, ordinary_user, without_hard_links
+from tests.support import Home, archive_by_hand, noise
 
 MIB = 2**20
 NOISE = RECORDINGS["c-noise.bin"]
@@ -106,22 +113,90 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(archived: Archived) -> None
     assert (process.returncode, err) == (1, b"")
 
 
-def test_a_damaged_recording_leaves_no_file(copied: Archived, tmp_path: Path) -> None:
-    chunks = copied.lucid.archive_folder / "sessions" / copied.ids["c-noise.bin"] / "chunks"
-    flip(sorted(chunks.iterdir())[1])
+def test_an_older_state_than_the_catalog_knows_is_not_exported(copied: Archived, tmp_path: Path) -> None:
+    session_id = copied.ids["b-empty"]
+    with copied.lucid.opened.catalog() as catalog:
+        record = catalog.get(UUID(session_id))
+        assert record.seal
+        catalog.restore(replace(record, seal=replace(record.seal, sequence=2)))
+    ended = copied.lucid.run("export", session_id, "-o", tmp_path / "out")
+    assert (ended.status, ended.out) == (1, b"")
+    assert "missing_object in " in ended.error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"something else entirely" * 100])
+def test_without_a_catalog_it_exports_as_well(copied: Archived, tmp_path: Path, content: bytes | None) -> None:
+    catalog = copied.lucid.home / "catalog.sqlite3"
+    catalog.unlink()
+    if content:
+        catalog.write_bytes(content)
+    ended = copied.lucid.run("export", copied.ids["c-noise.bin"], "-o", tmp_path / "out")
+    assert ended.status == 0
+    assert (tmp_path / "out").read_bytes() == NOISE
+    assert ended.err.count(b"warning: the catalog cannot be used") == ended.err.count(b"\n") == bool(content)
+
+
+def chunks(archived: Archived) -> list[Path]:
+    """The chunk objects of the noise, in order."""
+    return sorted((archived.lucid.archive_folder / "sessions" / archived.ids["c-noise.bin"] / "chunks").iterdir())
+
+
+@pytest.mark.parametrize("damaged", [[0], [1], [2], [0, 1], [0, 2]])
+def test_a_damaged_recording_leaves_no_file_and_what_is_whole_is_told_and_exported(
+    copied: Archived, tmp_path: Path, damaged: list[int]
+) -> None:
+    for index in damaged:
+        flip(chunks(copied)[index])
     away = tmp_path / "away"
     away.mkdir()
-    lucid = copied.lucid.inside(away)
-    ended = lucid.run("export", copied.ids["c-noise.bin"], "-o", "out")
+    lucid, session_id = copied.lucid.inside(away), copied.ids["c-noise.bin"]
+    ended = lucid.run("export", session_id, "-o", "out")
     assert (ended.status, ended.out) == (1, b"")
     assert "object_digest_mismatch" in ended.error
     assert entries(away) == []
-    # What is whole is served still, and a pipe gets not a byte that is not.
-    lucid.ok("export", copied.ids["c-noise.bin"], "-o", "first", "--range", f"0-{MIB - 1}")
-    assert (away / "first").read_bytes() == NOISE[:MIB]
-    ended = lucid.run("export", copied.ids["c-noise.bin"], "-o", "-")
+    told = re.search(r"whole are bytes ([0-9, -]+); get them with --range ([0-9-]+)\)", ended.error)
+    assert told, ended.error
+    ranges = told[1].split(", ")
+    assert told[2] == ranges[0]
+    exported = bytearray(len(NOISE))
+    for text in ranges:
+        lucid.ok("export", session_id, "-o", text, "--range", text)
+        part, start = (away / text).read_bytes(), int(text.split("-")[0])
+        exported[start : start + len(part)] = part
+    parts = [NOISE[at : at + MIB] for at in range(0, len(NOISE), MIB)]
+    assert bytes(exported) == b"".join(bytes(len(part)) if n in damaged else part for n, part in enumerate(parts))
+
+
+def test_a_pipe_gets_not_a_byte_that_is_damaged(copied: Archived) -> None:
+    flip(chunks(copied)[1])
+    ended = copied.lucid.run("export", copied.ids["c-noise.bin"], "-o", "-")
     assert (ended.status, ended.out) == (1, NOISE[:MIB])
     assert "object_digest_mismatch" in ended.error
+    assert f"whole are bytes 0-{MIB - 1}, {2 * MIB}-{len(NOISE) - 1}" in ended.error
+
+
+def test_nothing_whole_is_told_as_well(copied: Archived, tmp_path: Path) -> None:
+    for path in chunks(copied):
+        path.unlink()
+    line = copied.lucid.refused("export", copied.ids["c-noise.bin"], "-o", tmp_path / "out", status=1)
+    assert "missing_object" in line
+    assert "nothing of it is whole" in line
+
+
+@pytest.mark.parametrize("target", ["-", "out"])
+def test_the_whole_has_to_be_what_was_archived_also_in_a_pipe(lucid: Lucid, tmp_path: Path, target: str) -> None:
+    opened = lucid.opened
+    [identity] = opened.keys().identities
+    home = Home(lucid.home, identity, opened.signing_key())
+    parts = [noise(MIB), b"the rest"]
+    session_id = archive_by_hand(home, parts, padded=[True, True], digest_of=b"another").manifest.session_id
+    ended = lucid.run("export", str(session_id), "-o", target)
+    assert ended.status == 1
+    assert ended.out == (b"".join(parts) if target == "-" else b""), "bytes go to a pipe before all have been seen"
+    assert "plaintext_digest_mismatch" in ended.error
+    assert entries(tmp_path) == ["lucid"]
+    assert lucid.ok("export", str(session_id), "-o", "-", "--range", "0-").out == b"".join(parts)
 
 
 def test_json_and_the_recording_do_not_mix(archived: Archived) -> None:
@@ -142,3 +217,95 @@ def test_it_does_not_follow_a_link_that_somebody_put_in_the_way(archived: Archiv
     (tmp_path / "out").symlink_to(precious)
     archived.lucid.refused("export", archived.ids["b-empty"], "-o", tmp_path / "out")
     assert precious.read_bytes() == noise(10)
+
+
+POOR = pytest.mark.parametrize("poor", [False, True], ids=["as it is", "without hard links"])
+
+
+@pytest.fixture(scope="module")
+def long(made_home: Lucid, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lucid, str]:
+    """A recording that takes a while to export."""
+    folder = tmp_path_factory.mktemp("long")
+    lucid = made_home.copy(folder / "lucid").inside(folder).having(workers="1")
+    with (folder / "long").open("wb") as file:
+        file.truncate(1 << 30)
+    [session] = lucid.archive(folder / "long")
+    return lucid, session["session_id"]
+
+
+@contextmanager
+def amid_export(long: tuple[Lucid, str], folder: Path, *, poor: bool) -> "Iterator[subprocess.Popen[bytes]]":
+    """An export to `out`, halted when some of its plaintext is on the disk, and not all of it."""
+    lucid, session_id = long
+
+    def prepare() -> None:
+        heed_control_c()
+        if poor:
+            make_poor()
+
+    make_poor = without_hard_links() if poor else heed_control_c
+    with lucid.start("export", session_id, "-o", folder / "out", preexec_fn=prepare) as process:
+        eventually(lambda: any(size > 0 for size in sizes(process, folder)), every=0)
+        process.send_signal(signal.SIGSTOP)
+        assert all(size < 1 << 30 for size in sizes(process, folder))
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+
+def sizes(process: "subprocess.Popen[bytes]", folder: Path) -> list[int]:
+    """Sizes of the files in a folder that a process has open, whether they have a name there or not."""
+    found = []
+    for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(OSError):
+            if descriptor.readlink().is_relative_to(folder):
+                found.append(descriptor.stat().st_size)
+    return found
+
+
+@POOR
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_export_that_is_interrupted_leaves_no_plaintext(
+    long: tuple[Lucid, str], tmp_path: Path, number: signal.Signals, status: int, poor: bool
+) -> None:
+    with amid_export(long, tmp_path, poor=poor) as process:
+        assert len(entries(tmp_path)) == poor, "only where nothing else can be done the file has a name by now"
+        process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert err.count(b"\n") == 1
+    assert b"interrupted" in err
+    assert entries(tmp_path) == []
+
+
+def test_an_export_that_is_killed_leaves_no_plaintext(long: tuple[Lucid, str], tmp_path: Path) -> None:
+    with amid_export(long, tmp_path, poor=False) as process:
+        process.kill()
+        process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert entries(tmp_path) == []
+
+
+@POOR
+def test_a_file_that_appears_meanwhile_is_not_replaced(long: tuple[Lucid, str], tmp_path: Path, poor: bool) -> None:
+    with amid_export(long, tmp_path, poor=poor) as process:
+        (tmp_path / "out").write_bytes(b"mine")
+        process.send_signal(signal.SIGCONT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert b"exists" in err
+    assert entries(tmp_path) == ["out"]
+    assert (tmp_path / "out").read_bytes() == b"mine"
+
+
+def test_a_file_system_without_hard_links_will_do(archived: Archived, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    poor = without_hard_links()
+    archived.lucid.ok("export", archived.ids["c-noise.bin"], "-o", target, preexec_fn=poor)
+    assert target.read_bytes() == NOISE
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert entries(tmp_path) == ["out"]
+    archived.lucid.refused("export", archived.ids["b-empty"], "-o", target, preexec_fn=poor)
+    assert target.read_bytes() == NOISE

@@ -97,6 +97,27 @@ def test_a_home_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["closed", "file"]
 
 
+def test_a_complete_home_that_cannot_be_written_to_needs_nothing(lucid: Lucid) -> None:
+    paths = [lucid.home, *lucid.home.rglob("*")]
+    modes = {path: mode(path) for path in paths}
+    before = tree(lucid.home)
+    for path in reversed(paths):
+        path.chmod(modes[path] & 0o555)
+    try:
+        ended = lucid.ok("init", preexec_fn=ordinary_user())
+        (lucid.home / "keys").chmod(0o700)
+        (lucid.home / "keys" / "recipients.txt").unlink()
+        (lucid.home / "keys").chmod(0o500)
+        line = lucid.refused("init", preexec_fn=ordinary_user())
+    finally:
+        for path in paths:
+            if path.exists():
+                path.chmod(modes[path])
+    assert "Everything was there already" in ended.text
+    assert "recipients.txt: Permission denied" in line, "what is missing cannot be made"
+    assert tree(lucid.home).items() <= before.items()
+
+
 @pytest.mark.parametrize("name", ["[b]", "[red]x", ":x:", "a#c;d&e=f", "two words", "é\u202e", "line\nbreak"])
 def test_a_home_may_have_any_name(name: str, tmp_path: Path) -> None:
     lucid = Lucid(tmp_path / name, folder=tmp_path)

@@ -25,7 +25,7 @@ def codecs(lucid: Lucid, session_id: str) -> set[Codec]:
 
 
 def test_a_dotenv_file_sets_what_the_environment_does_not(lucid: Lucid, tmp_path: Path) -> None:
-    lines = ["chunk_size=1MiB", "codec=lz4", "suite=chacha20-poly1305", "workers=1", "user=ignored"]
+    lines = ["chunk_size=1MiB", "codec=lz4", "suite=chacha20-poly1305", "workers=1"]
     (tmp_path / ".env").write_text("".join(f"LUCID_{line}\n" for line in lines))
     (tmp_path / "file").write_bytes(text(2 * MIB + 1))
     [entry] = lucid.archive("file")
@@ -132,3 +132,47 @@ def test_keys_catalog_archive_and_keystore_may_lie_anywhere(lucid: Lucid, tmp_pa
     assert (tmp_path / "slots" / "keyslots" / entry["session_id"]).is_dir()
     assert (tmp_path / "c at%41?.db").is_file()
     assert not (lucid.home / "archive").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("LUCID_KEYSTOR_URL", "LUCID_KEYSTORE_URL"),
+        ("LUCID_ARCHIV_URL", "LUCID_ARCHIVE_URL"),
+        ("lucid_signing_key", "LUCID_SIGNING_KEY_FILE"),
+        ("LUCID_ZZZ", "README"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_with_the_one_that_was_meant(
+    lucid: Lucid, tmp_path: Path, name: str, meant: str
+) -> None:
+    told = f"error: there is no setting {name.upper()} "
+    line = Lucid(lucid.home, {name: "hunter2"}, tmp_path).refused("list")
+    assert line.startswith(told)
+    assert meant in line
+    (tmp_path / ".env").write_text(f"{name}=hunter2\n")
+    line = lucid.refused("list")
+    assert line.startswith(told)
+    assert "hunter2" not in line
+
+
+def test_variables_of_others_and_of_parts_to_come_are_no_mistake(lucid: Lucid, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OTHER=1\nLUCIDITY=1\nLUCID_TEST_X=1\nAWS_REGION=x\n")
+    others = lucid.having(dagster_url="http://x", api_port="8087", vectors_dir="/x", recordings_dir="/x", test_y="1")
+    assert others.json("list") == []
+
+
+def test_a_tilde_is_the_home_folder_of_the_user(lucid: Lucid, tmp_path: Path) -> None:
+    there = Lucid(lucid.home, {"HOME": tmp_path, "LUCID_HOME": "~/there", "LUCID_LANDING_DIR": "~/in"}, tmp_path)
+    document = there.json("init")
+    assert (document["home"], document["landing"]) == (str(tmp_path / "there"), str(tmp_path / "in"))
+    assert entries(tmp_path) == ["in", "lucid", "there"]
+    assert "LUCID_HOME" in Lucid(lucid.home, {"LUCID_HOME": "~no-such-user/x"}, tmp_path).refused("list")
+
+
+@pytest.mark.parametrize("place", [".", "archive", "archive/in", "keystore", "keystore/in/deep", "link"])
+def test_recordings_land_neither_in_the_home_itself_nor_in_a_store(lucid: Lucid, place: str) -> None:
+    (lucid.home / "link").symlink_to("archive")
+    for command in ("init", "list"):
+        assert "LUCID_LANDING_DIR" in lucid.having(landing_dir=lucid.home / place).refused(command)
+    assert lucid.having(landing_dir=lucid.home / "elsewhere").json("init")["created"] == []

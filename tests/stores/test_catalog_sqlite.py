@@ -240,16 +240,65 @@ def test_a_folder_without_permission_is_wrong_usage() -> None:
             SqliteCatalog(folder / "below" / "catalog.sqlite3")
 
 
-def test_a_catalog_that_must_not_be_read_or_written_is_wrong_usage() -> None:
+def test_a_catalog_that_must_not_be_read_is_wrong_usage() -> None:
     with TemporaryDirectory() as name:
         folder, path = Path(name), Path(name, "catalog.sqlite3")
         SqliteCatalog(path).close()
         folder.chmod(0o755)
-        for mode in (0o000, 0o444):
-            path.chmod(mode)
-            with unprivileged(), pytest.raises(UsageError, match="catalog") as refused:
-                SqliteCatalog(path)
-            assert_clear(refused.value, path)
+        path.chmod(0o000)
+        with unprivileged(), pytest.raises(UsageError, match="catalog") as refused:
+            SqliteCatalog(path)
+        assert_clear(refused.value, path)
+
+
+@pytest.fixture
+def shelf() -> Iterator[Path]:
+    """A folder that others can get to, and only its owner can write to."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
+
+
+def put_away(path: Path) -> None:
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+
+
+def test_a_catalog_that_nobody_can_write_to_can_be_read(shelf: Path) -> None:
+    path = shelf / "catalog.sqlite3"
+    with closing(SqliteCatalog(path)) as catalog:
+        records = [catalog.get(register(catalog)) for _ in range(3)]
+    put_away(path)
+    with unprivileged(), closing(SqliteCatalog(path)) as catalog:
+        assert catalog.find(SessionFilter()) == records[::-1]
+        assert catalog.get(records[0].session_id) == records[0]
+        with pytest.raises(UsageError, match="must not be written to"):
+            catalog.release_source(records[0].session_id)
+    assert list(shelf.iterdir()) == [path]
+
+
+def test_a_catalog_in_use_by_its_owner_is_read_with_what_was_just_written(shelf: Path) -> None:
+    path = shelf / "catalog.sqlite3"
+    with closing(SqliteCatalog(path)) as owners:
+        record = owners.get(register(owners))
+        for file in shelf.iterdir():
+            file.chmod(0o644)
+        with unprivileged(), closing(SqliteCatalog(path)) as catalog:
+            assert catalog.find(SessionFilter()) == [record]
+
+
+def test_a_catalog_is_not_read_without_what_was_written_beside_it(shelf: Path, tmp_path: Path) -> None:
+    """As a copy made while it was in use has it: what was written last lies in the log."""
+    path = shelf / "catalog.sqlite3"
+    with closing(SqliteCatalog(tmp_path / "catalog.sqlite3")) as catalog:
+        register(catalog)
+        for ending in ("", "-wal"):
+            shutil.copy(f"{tmp_path}/catalog.sqlite3{ending}", f"{path}{ending}")
+    put_away(path)
+    with unprivileged(), pytest.raises(UsageError, match="the catalog"):
+        SqliteCatalog(path)
 
 
 def test_an_empty_file_becomes_a_catalog(path: Path) -> None:

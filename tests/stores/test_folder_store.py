@@ -86,10 +86,36 @@ def test_a_folder_that_is_not_there_is_no_empty_archive(tmp_path: Path, url: str
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("url", ["", "archive", "/archive", "http://host/x", "file://host/x", "s3:///x", "s4://bucket"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "archive", "/archive", "http://host/x", "file://host/x", "file:archive", "file:///a%00b"),
+        *("s3:///x", "s3://bucket:9000/x", "s3://[x", "s4://bucket"),
+    ],
+)
 def test_a_url_that_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="file:///folder or s3://bucket/prefix"):
         open_object_store(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("s3://ada:hunter2@bucket/prefix", "AWS_SECRET_ACCESS_KEY"),
+        ("s3://hunter2@bucket", "AWS_SECRET_ACCESS_KEY"),
+        ("file://ada:hunter2@/folder", "AWS_SECRET_ACCESS_KEY"),
+        ("s3://bucket/prefix?secret=hunter2", "leave that out"),
+        ("s3://bucket/prefix#hunter2", "leave that out"),
+        ("file:///folder?hunter2", "%3F"),
+        ("file:///folder#hunter2", "%23"),
+    ],
+)
+def test_a_url_with_more_than_a_place_is_refused_and_not_quoted(url: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        open_object_store(url)
+    assert raised.value.hint
+    assert hint in raised.value.hint
+    assert "hunter2" not in str(raised.value)
 
 
 def test_a_folder_that_goes_away_is_a_store_that_fails_and_is_not_made_again(store: ObjectStore, folder: Path) -> None:

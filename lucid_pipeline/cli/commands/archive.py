@@ -70,12 +70,10 @@ def archive_files(
             ended = runner.archive([record.session_id for record in registered.values()])
             sealed = {}
             for path, record in zip(registered, ended, strict=True):
-                if record.state is State.SEALED:
-                    sealed[path] = record
+                if reason := _failure(record, verified_next=move):
+                    found.refused[path] = reason
                 else:
-                    found.refused[path] = (
-                        record.failure.reason if record.failure else "its run failed, see Dagster's UI"
-                    )
+                    sealed[path] = record
             archived |= sealed
             if move and sealed:
                 _remove(sealed, runner, found)
@@ -92,6 +90,18 @@ def _register(
         except LucidError as error:
             found.refused[path] = str(error)
     return registered
+
+
+def _failure(record: SessionRecord, *, verified_next: bool) -> str | None:
+    """Why the archive does not hold a recording whole, as far as is known."""
+    if record.state is not State.SEALED:
+        return record.failure.reason if record.failure else "its run failed, see Dagster's UI"
+    if record.damages and not verified_next:
+        found, again = ", ".join(record.damages), "once it has been touched, the file is archived anew"
+        return (
+            f"session {record.session_id} was found damaged since: {found} (lucid verify --deep looks again; {again})"
+        )
+    return None
 
 
 def _remove(sealed: dict[Path, SessionRecord], runner: "LineageRunner", found: Found) -> None:

@@ -1,8 +1,11 @@
 """`lucid demo`: the bundled recordings through the real assets, and what came of it."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.resources import as_file, files
 from pathlib import Path
+from tempfile import mkdtemp
 
 import typer
 from rich.console import Group
@@ -37,9 +40,9 @@ def demo(as_json: Json = False) -> None:
     home.create()
     with home.catalog(create=True):
         pass
-    landed = _land(home.settings.landing_dir)
-    found = find_recordings(landed, home.owns)
-    records = archive_files(home, found, _METADATA, move=not home.settings.keep_landing, output=output)
+    with _landed(home.settings.landing_dir) as folder:
+        found = find_recordings([folder], home.owns)
+        records = archive_files(home, found, _METADATA, move=not home.settings.keep_landing, output=output)
     if found.refused:
         raise LucidError("; ".join(found.refused.values()), "see the README")
     reports = [_verify(home, record) for record in records.values()]
@@ -52,15 +55,18 @@ def demo(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _land(landing: Path) -> list[Path]:
-    """Put copies of the bundled recordings into the landing folder, as a recorder would."""
-    landed = []
-    with as_file(files("lucid_pipeline.cli") / _RECORDINGS) as folder:
-        for recording in sorted(folder.iterdir()):
-            target = landing / f"demo-{recording.name}"
-            shutil.copyfile(recording, target)
-            landed.append(target)
-    return landed
+@contextmanager
+def _landed(landing: Path) -> Iterator[Path]:
+    """A new folder below the landing folder with copies of the bundled recordings; removed if nothing stays in it."""
+    folder = Path(mkdtemp(prefix="demo-", dir=landing))
+    try:
+        with as_file(files("lucid_pipeline.cli") / _RECORDINGS) as bundled:
+            for recording in bundled.iterdir():
+                shutil.copyfile(recording, folder / f"demo-{recording.name}")
+        yield folder
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _verify(home: Home, record: SessionRecord) -> VerificationReport:

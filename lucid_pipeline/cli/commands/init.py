@@ -1,5 +1,8 @@
 """`lucid init`: data home, keys, catalog."""
 
+import os
+from pathlib import Path
+
 from lucid_pipeline.cli.output import Json, Output, facts
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import load_settings
@@ -12,8 +15,11 @@ def init(as_json: Json = False) -> None:
 
     settings = home.settings
     created = [str(path) for path in home.create()]
-    with home.catalog(create=True), open_instance(home.dagster_folder):
+    with home.catalog(create=True):
         pass
+    if not _made_and_read_only(home.dagster_folder):
+        with open_instance(home.dagster_folder):
+            pass
     places = {
         "home": str(settings.home),
         "landing": str(settings.landing_dir),
@@ -31,3 +37,8 @@ def init(as_json: Json = False) -> None:
         else "Everything was there already."
     )
     output.result({**places, "created": created}, facts("Lucid home", places), advice)
+
+
+def _made_and_read_only(dagster_folder: Path) -> bool:
+    """Whether there is nothing to do, and nothing could be done: Dagster's storage is written to even to open it."""
+    return (dagster_folder / "dagster.yaml").exists() and not os.access(dagster_folder, os.W_OK)

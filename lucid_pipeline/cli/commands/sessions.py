@@ -1,24 +1,23 @@
 """`lucid list` and `lucid show`: what the catalog knows."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from lucid_pipeline.archive.session_id import parse_session_id
-from lucid_pipeline.cli.arguments import SessionId, parse_pairs
+from lucid_pipeline.cli.arguments import SessionId, parse_moment, parse_pairs
 from lucid_pipeline.cli.describe import session_document, session_facts, session_table
-from lucid_pipeline.cli.output import Json, Output
+from lucid_pipeline.cli.output import Json, Output, warn
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import load_settings
 from lucid_pipeline.stores.catalog import SessionFilter, State
 
-_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
+_LARGEST_LIMIT = 2**63 - 2  # one more is asked for, and that has to be a number that the catalog can hold
 
 
 class ListedState(StrEnum):
-    """What `lucid list` shows as the state of a session."""
+    """What `lucid list` shows as the state of a session, which has one of these at a time."""
 
     REGISTERED = "registered"
     RECORDED = "recorded"
@@ -34,27 +33,30 @@ def list_sessions(
     user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
     host: Annotated[str | None, typer.Option(help="Only on this host.")] = None,
     state: Annotated[ListedState | None, typer.Option(help="Only in this state.")] = None,
-    since: Annotated[datetime | None, typer.Option(formats=_TIMES, help="Started at or after (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(formats=_TIMES, help="Started before (UTC).")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Started then or later.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Started before.")] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Only with this tag; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=_LARGEST_LIMIT, help="At most so many, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """List sessions, newest first."""
+    """List sessions, newest first. A time is RFC 3339, such as 2026-01-31T12:00:00+01:00; without a zone it is UTC."""
     wanted = SessionFilter(
         user=user,
         host=host,
         state=State(state.value) if state and state.value in tuple(State) else None,
-        failed=True if state is ListedState.FAILED else None,
-        damaged=True if state is ListedState.DAMAGED else None,
-        since=since.replace(tzinfo=UTC) if since else None,
-        until=until.replace(tzinfo=UTC) if until else None,
+        failed=state is ListedState.FAILED if state and state is not ListedState.DAMAGED else None,
+        damaged=state is ListedState.DAMAGED if state else None,
+        since=parse_moment(since, "--since") if since is not None else None,
+        until=parse_moment(until, "--until") if until is not None else None,
         tags=parse_pairs(tag or [], "--tag"),
-        limit=limit,
+        limit=limit + 1,
     )
     with Home(load_settings()).catalog() as catalog:
-        records = catalog.find(wanted)
+        found = catalog.find(wanted)
+    records = found[:limit]
     Output(as_json).result([session_document(record) for record in records], session_table(records))
+    if len(found) > limit:
+        warn(f"there are more sessions than the newest {limit} (--limit shows more)")
 
 
 def show(session: SessionId, as_json: Json = False) -> None:

@@ -1,7 +1,7 @@
 """`lucid verify`: proofs, without any secret; with --deep also the plaintext."""
 
-from contextlib import ExitStack
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -9,18 +9,18 @@ from uuid import UUID
 import typer
 
 from lucid_pipeline.archive.keyring import load_keys
-from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys, archived_sessions
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.archive.verify import VerificationReport, verify_session
-from lucid_pipeline.cli.describe import damage_table, report_document, report_table
+from lucid_pipeline.cli.describe import damage_table, report_document, report_table, unchecked_table
+from lucid_pipeline.cli.memory import open_memory
 from lucid_pipeline.cli.output import Json, Output
-from lucid_pipeline.errors import SessionNotFound, UsageError
+from lucid_pipeline.errors import PermanentError, SessionNotFound, TransientError, UsageError
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import load_settings
-from lucid_pipeline.stores.catalog import Catalog, Seal, SessionFilter, State
+from lucid_pipeline.stores.catalog import SessionRecord
 
 
 def verify(
@@ -32,72 +32,76 @@ def verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Prove that sessions are unaltered. Exit status 1 if any is damaged."""
+    """Prove that sessions are unaltered. Exit status 1 if any is damaged, or could not be checked."""
     if bool(sessions) == every:
         raise UsageError("name the sessions to verify, or --all of them", "lucid verify --all")
     wanted = [parse_session_id(text) for text in sessions or []]
     home, output = Home(load_settings()), Output(as_json)
     trusted = load_keys(public_key, PublicKey) if public_key else home.trusted_keys()
-    store, keys = home.archive(), home.keys() if deep else None
-    reports, absent = [], []
-    with ExitStack() as stack:
-        catalog = stack.enter_context(home.catalog()) if home.has_catalog() else None
-        for session_id in wanted or _all_sessions(store, catalog):
+    verifier = _Verifier(home.archive(), trusted, home.settings.workers, home.keys() if deep else None, output)
+    outcome = _Outcome()
+    with open_memory(home) as memory:
+        for session_id in wanted or sorted({*archived_sessions(verifier.store), *memory.sealed()}):
             try:
-                reports.append(_verify(session_id, home, store, trusted, keys, catalog, output))
+                report = verifier.verify(session_id, memory.get(session_id))
             except SessionNotFound:
-                absent.append(session_id)
-    if reports or every:
-        _show(reports, absent, output)
-    if absent and not every:
-        raise SessionNotFound(f"the archive has no manifest of session {absent[0]}", "see: lucid list")
-    if not all(report.intact for report in reports):
+                outcome.absent.append(session_id)
+            except (PermanentError, TransientError) as error:
+                outcome.unchecked[session_id] = str(error)
+            else:
+                outcome.reports.append(report)
+                if public_key is None:  # else other keys are trusted than those that the catalog speaks of
+                    memory.record(report)
+    _show(outcome, output, every=every, deep=deep)
+    if outcome.absent and not every:
+        ids = ", ".join(str(session_id) for session_id in outcome.absent)
+        raise SessionNotFound(f"the archive has no manifest of session {ids}", "see: lucid list")
+    if outcome.unchecked or not all(report.intact for report in outcome.reports):
         raise typer.Exit(1)
 
 
-def _all_sessions(store: ObjectStore, catalog: Catalog | None) -> list[UUID]:
-    """What is in the archive, and what the catalog knows to have been there."""
-    sealed = catalog.find(SessionFilter(state=State.SEALED)) if catalog else []
-    return sorted({*archived_sessions(store), *(record.session_id for record in sealed)})
+@dataclass(frozen=True, slots=True)
+class _Verifier:
+    store: ObjectStore
+    trusted: Sequence[PublicKey]
+    workers: int
+    keys: Keys | None
+    output: Output
+
+    def verify(self, session_id: UUID, remembered: SessionRecord | None) -> VerificationReport:
+        seal = remembered.seal if remembered else None
+        with self.output.progress(f"verifying {session_id}", seal.stored_bytes if seal else None) as progress:
+            return verify_session(
+                session_id,
+                self.store,
+                self.trusted,
+                workers=self.workers,
+                keys=self.keys,
+                known=seal.known if seal else None,
+                progress=progress,
+            )
 
 
-def _verify(
-    session_id: UUID,
-    home: Home,
-    store: ObjectStore,
-    trusted: list[PublicKey],
-    keys: Keys | None,
-    catalog: Catalog | None,
-    output: Output,
-) -> VerificationReport:
-    seal = _known_seal(catalog, session_id)
-    with output.progress(f"verifying {session_id}", seal.stored_bytes if seal else None) as progress:
-        report = verify_session(
-            session_id,
-            store,
-            trusted,
-            workers=home.settings.workers,
-            keys=keys,
-            known=seal.known if seal else None,
-            progress=progress,
-        )
-    if catalog and seal:
-        damages = [damage.code for damage in report.damages]
-        catalog.record_verification(session_id, damages, timestamp(datetime.now(UTC)))
-    return report
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of each session: a report, no manifest, or a reason why it could not be checked."""
+
+    reports: list[VerificationReport] = field(default_factory=list)
+    absent: list[UUID] = field(default_factory=list)
+    unchecked: dict[UUID, str] = field(default_factory=dict)
 
 
-def _show(reports: list[VerificationReport], absent: list[UUID], output: Output) -> None:
+def _show(outcome: _Outcome, output: Output, *, every: bool, deep: bool) -> None:
+    reports, unchecked = outcome.reports, outcome.unchecked
+    if not (reports or unchecked or every):
+        return
     shown: list[object] = [report_table(reports)]
     if any(report.damages for report in reports):
         shown.append(damage_table(reports))
-    if absent:
-        shown.append(f"{len(absent)} never sealed: there is nothing to verify yet")
-    output.result([report_document(report) for report in reports], *shown)
-
-
-def _known_seal(catalog: Catalog | None, session_id: UUID) -> Seal | None:
-    try:
-        return catalog.get(session_id).seal if catalog else None
-    except SessionNotFound:
-        return None
+    if unchecked:
+        shown.append(unchecked_table(unchecked))
+    if outcome.absent and every:
+        shown.append(f"{len(outcome.absent)} never sealed: there is nothing to verify yet")
+    documents = [report_document(report) for report in reports]
+    documents += [report_document(VerificationReport(key, deep), reason) for key, reason in unchecked.items()]
+    output.result(documents, *shown)
