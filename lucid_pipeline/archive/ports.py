@@ -1,6 +1,8 @@
 """The ports through which the archive library reaches what is stored. Adapters live in `lucid_pipeline.stores`."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -26,6 +28,14 @@ class ObjectExists(Exception):
         self.key = key
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectStatus:
+    """How long an object is, in bytes, and when it was stored, by the clock of the store."""
+
+    length: int
+    stored_at: datetime
+
+
 class ObjectStore(Protocol):
     """The archive: objects by key, put if absent and never changed. Every call may come from any thread.
 
@@ -42,6 +52,9 @@ class ObjectStore(Protocol):
 
     def get(self, key: str, limit: int) -> memoryview:
         """The bytes of an object, but at most the first `limit` of them. Raises `ObjectMissing`."""
+
+    def status(self, key: str) -> ObjectStatus:
+        """What is known of an object without reading it. Raises `ObjectMissing`."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """The keys directly below a prefix that ends in `/`, in ascending order."""

@@ -16,7 +16,7 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 from typing_extensions import override
 
-from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStore
+from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStatus, ObjectStore
 from lucid_pipeline.errors import TransientError, UsageError
 
 _NO_BUCKET = "NoSuchBucket"
@@ -73,6 +73,12 @@ class BucketStore(ObjectStore):
             if found.meta["size"] <= limit:
                 return memoryview(found.bytes())
             return memoryview(obstore.get_range(self._store, key, start=0, length=limit) if limit else b"")
+
+    @override
+    def status(self, key: str) -> ObjectStatus:
+        with self._failures(key):
+            found = obstore.head(self._store, key)
+        return ObjectStatus(found["size"], found["last_modified"])
 
     @override
     def list(self, prefix: str) -> Iterator[str]:

@@ -9,11 +9,12 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from typing_extensions import override
 
-from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStore
+from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStatus, ObjectStore
 from lucid_pipeline.errors import TransientError, UsageError
 from lucid_pipeline.paths import full_disk, hint_for, is_full
 
@@ -69,6 +70,14 @@ class FolderStore(ObjectStore):
                 return _read(descriptor, min(status.st_size, limit))
             finally:
                 os.close(descriptor)
+
+    @override
+    def status(self, key: str) -> ObjectStatus:
+        with self._failures(key):
+            found = self._path(key).lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ObjectMissing(key)
+        return ObjectStatus(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     @override
     def list(self, prefix: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What every object store has to do, whatever it keeps its objects in. An adapter's tests are a subclass."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
@@ -51,6 +52,19 @@ class ObjectStoreContract:
         with ThreadPoolExecutor(8) as threads:
             [winner] = [number for number in threads.map(put, range(8)) if number is not None]
         assert store.get(KEY, LIMIT) == b"%d" % winner * 1000
+
+    def test_an_object_is_as_long_as_it_is_and_as_old(self, store: ObjectStore) -> None:
+        store.put(KEY, noise(1000))
+        store.put(KEY + "0", b"")
+        status = store.status(KEY)
+        assert (status.length, store.status(KEY + "0").length) == (1000, 0)
+        assert abs(datetime.now(UTC) - status.stored_at) < timedelta(minutes=1)
+
+    def test_what_is_not_there_has_no_status(self, store: ObjectStore) -> None:
+        store.put(KEY, b"data")
+        for key in (KEY[:-1], KEY + "0", KEY.rpartition("/")[0], KEY + "/below", "elsewhere/entirely"):
+            with pytest.raises(ObjectMissing):
+                store.status(key)
 
     @pytest.mark.parametrize("limit", [0, 1, 999, 1000, 1001])
     def test_no_more_is_read_than_was_asked_for(self, store: ObjectStore, limit: int) -> None:

@@ -76,6 +76,8 @@ def test_what_others_left_beside_objects_hides_none(store: ObjectStore, folder: 
     for name in ("link", "looped", "pipe", "folder"):
         with pytest.raises(ObjectMissing):
             store.get(f"s/{name}", LIMIT)
+        with pytest.raises(ObjectMissing):
+            store.status(f"s/{name}")
 
 
 @pytest.mark.parametrize("url", ["file://{}/none", "file://{}/file", "file://{}/file/below"])
