@@ -57,6 +57,11 @@ def has_no_room(folder: Path) -> bool:
     return status.f_bavail * status.f_frsize < _LITTLE_ROOM
 
 
+def printable(text: str) -> str:
+    """Text, such as one with a path in it, in which control characters and loose bytes are made visible."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def full_disk(place: Path) -> TransientError:
     """The error that says so."""
     return TransientError(f"the disk of {place} is full", "make room, then do the same again")

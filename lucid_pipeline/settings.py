@@ -56,6 +56,12 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path(".lucid"), description="Lucid's data home")
     landing_dir: Path = Field(default=Path(), description="where finished recordings arrive")
+    landing_settle_seconds: float = Field(
+        default=5, ge=0, le=86_400, description="a recording without a marker is finished when unchanged for so long"
+    )
+    abandoned_after_seconds: float = Field(
+        default=86_400, gt=0, le=366 * 86_400, description="a partial recording is given up when unchanged for so long"
+    )
     keep_landing: bool = Field(default=False, description="keep a landing file whose session is sealed and verified")
     archive_url: str = Field(default="", description="the archive: file:///folder or s3://bucket/prefix")
     keystore_url: str = Field(default="", description="the key slots: file:///folder or s3://bucket/prefix")

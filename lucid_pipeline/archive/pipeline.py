@@ -34,7 +34,7 @@ def archive_recording(
         PermanentError: the file cannot be read.
         TransientError: the file changed meanwhile, or a store failed.
     """
-    with open_recording(path) as recording:
+    with open_recording(path.parent.resolve() / path.name) as recording:
         chunked = plan_recording(recording, chunk_size)
         encrypted = encrypt_session(recording, chunked, metadata, session_id, encryption, store, keystore, progress)
     hashed = hash_chunks(encrypted.request, store, encryption.workers)

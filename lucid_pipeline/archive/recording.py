@@ -1,7 +1,9 @@
 """A recording as a file that is read where it lies, and that must not change meanwhile."""
 
 import errno
+import fcntl
 import os
+import signal
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,8 @@ from pathlib import Path
 from lucid_pipeline.archive.canonical import BigInt
 from lucid_pipeline.archive.documents import Document
 from lucid_pipeline.errors import PermanentError, TransientError
+
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT)
 
 
 class FileIdentity(Document):
@@ -69,6 +73,23 @@ class RecordingFile:
         self.read_into(memoryview(buffer), offset)
         return bytes(buffer)
 
+    def is_being_written(self) -> bool:
+        """Whether somebody has the file open for writing, as far as the system can tell; false where it cannot.
+
+        Linux grants a read lease on a file only while nobody has, to its owner, and on most local file systems. It is
+        given back at once; whoever opens the file for writing in between waits that long.
+        """
+        try:
+            # Whoever opens it has a signal sent to this process, which would end it, were it not one that is ignored.
+            fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except AttributeError:
+            return False
+        except OSError as error:
+            return error.errno == errno.EAGAIN
+        return False
+
     def check_unchanged(self, expected: FileIdentity | None = None) -> None:
         """Refuse a file that is no longer what it was when it was opened (or in the state `expected`).
 
@@ -85,25 +106,59 @@ class RecordingFile:
 
 @contextmanager
 def open_recording(path: Path) -> Iterator[RecordingFile]:
-    """Open a recording for reading. A link is not followed: who put it there may not be who may read what it leads to.
+    """Open a recording for reading, at an absolute path with no link in it.
+
+    Whoever put a link there may not be who may read what it leads to.
 
     Raises:
         PermanentError: the path is not a readable regular file, or has gone.
+        TransientError: it cannot be opened now.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with opened_folder(path) as folder:
+            # First: to open a device can do more than one would think.
+            _require_file(path, os.lstat(path.name, dir_fd=folder))
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(path.name, flags, dir_fd=folder)
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise PermanentError(f"{path} is a link", "put the file in its place, or name what it leads to") from error
-        raise PermanentError(
-            f"cannot open {path}: {error.strerror}", "the recording must be a file that this user may read"
-        ) from error
+        reason = f"cannot open {path}: {error.strerror}"
+        if error.errno in _PASSING:
+            raise TransientError(reason) from error
+        raise PermanentError(reason, "the recording must be a file that this user may read") from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise PermanentError(f"{path} is not a regular file", "only files can be archived")
+        _require_file(path, os.fstat(descriptor))
         yield RecordingFile(path, descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def opened_folder(path: Path) -> Iterator[int]:
+    """A descriptor of the folder that a file lies in, which has been reached without following a link.
+
+    Raises:
+        OSError: there is no such folder; where a link is in the way, `NotADirectoryError`.
+        ValueError: the path is not absolute.
+    """
+    if not path.is_absolute():
+        raise ValueError("a path that is to be free of links begins at the root")
+    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open("/", flags)
+    try:
+        for name in path.parts[1:-1]:
+            below = os.open(name, flags | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _require_file(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise PermanentError(f"{path} is a link", "put the file in its place, or name what it leads to")
+    if not stat.S_ISREG(status.st_mode):
+        raise PermanentError(f"{path} is not a regular file", "only files can be archived")
 
 
 def _changed(path: Path) -> TransientError:

@@ -22,9 +22,9 @@ from lucid_pipeline.cli.commands.rebuild_catalog import rebuild_catalog
 from lucid_pipeline.cli.commands.retry import retry
 from lucid_pipeline.cli.commands.sessions import list_sessions, show
 from lucid_pipeline.cli.commands.verify import verify
-from lucid_pipeline.cli.output import printable
 from lucid_pipeline.cli.signals import interrupt_on_signals
 from lucid_pipeline.errors import LucidError
+from lucid_pipeline.paths import printable
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -24,6 +24,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lucid_pipeline.archive.ports import Progress as OnBytes
+from lucid_pipeline.paths import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 
@@ -101,11 +102,6 @@ def facts(title: str, values: Mapping[str, object]) -> Table:
 def cell(value: object) -> str:
     """A value as text for a table, where it can neither style nor disturb a terminal."""
     return escape(printable("" if value is None else str(value)))
-
-
-def printable(text: str) -> str:
-    """Text in which control characters, such as a terminal's escape sequences, are made visible."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def size(count: int | None) -> str:

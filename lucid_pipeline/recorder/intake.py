@@ -36,11 +36,15 @@ def register(path: Path, metadata: SessionMetadata, catalog: Catalog, *, release
     if not readable:
         raise PermanentError(f"{path} may not be read by this user", "change its mode or owner")
     source = Source(path, fingerprint(path, status), release)
-    name = os.fsencode(path.name).decode("utf-8", "replace")
-    return catalog.register(new_session_id(), source, name, metadata)
+    return catalog.register(new_session_id(), source, name_of(path), metadata)
 
 
-def fingerprint(path: Path, status: os.stat_result) -> str:
+def name_of(path: Path) -> str:
+    """What a recording is called, in Unicode whatever its name is made of."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
+
+
+def fingerprint(path: str | Path, status: os.stat_result) -> str:
     """What tells this state of this file from any other: place, inode, length, and times of change, all hashed.
 
     The time of the last status change is part of it, which no tool that copies times can set.

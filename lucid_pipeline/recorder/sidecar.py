@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from lucid_pipeline.archive.canonical import DoubleKey, parse
 from lucid_pipeline.archive.documents import Document
 from lucid_pipeline.archive.manifest import parse_time
+from lucid_pipeline.archive.recording import opened_folder
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.errors import PermanentError, TransientError
 
@@ -112,7 +113,9 @@ def recording_of(name: str) -> str | None:
 def _read(path: Path) -> bytes | None:
     """One byte more than a sidecar may have, at most."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with opened_folder(path) as folder:
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(path.name, flags, dir_fd=folder)
     except OSError as error:
         # Beside a recording that has gone, or has a very long name, there is none.
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):

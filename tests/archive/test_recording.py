@@ -1,6 +1,8 @@
 """A recording as a file that is read where it lies, and that must not change meanwhile."""
 
+import fcntl
 import os
+import resource
 import socket
 from pathlib import Path
 
@@ -139,7 +141,7 @@ def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)  # a socket's path has to be short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
-        with pytest.raises(PermanentError, match="cannot open"), open_recording(tmp_path / "socket"):
+        with pytest.raises(PermanentError, match="not a regular file"), open_recording(tmp_path / "socket"):
             pass
 
 
@@ -153,6 +155,37 @@ def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(target)
         with pytest.raises(PermanentError, match="is a link"), open_recording(tmp_path / name):
             pass
+
+
+def test_a_link_in_the_way_is_not_followed_either(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").symlink_to(path.parent)
+    with pytest.raises(PermanentError, match="cannot open"), open_recording(tmp_path / "elsewhere" / path.name):
+        pass
+
+
+@pytest.mark.parametrize("mode", ["rb", "ab", "r+b"])
+def test_whether_somebody_has_it_open_for_writing_can_be_told(mode: str, path: Path) -> None:
+    with open_recording(path) as recording:
+        for _ in range(3):
+            with path.open(mode):
+                assert recording.is_being_written() is (mode != "rb")
+            assert not recording.is_being_written()
+
+
+def test_where_it_cannot_be_told_nobody_has(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(fcntl, "F_SETLEASE")
+    with path.open("ab"), open_recording(path) as recording:
+        assert not recording.is_being_written()
+
+
+def test_a_full_table_of_descriptors_is_no_fault_of_the_recording(path: Path) -> None:
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(TransientError, match="Too many open files"), open_recording(path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def test_a_read_that_fails_may_succeed_later(path: Path) -> None:

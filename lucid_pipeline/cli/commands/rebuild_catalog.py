@@ -11,9 +11,10 @@ from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys, SessionReader, archived_sessions, load_manifest
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.signing import PublicKey
-from lucid_pipeline.cli.output import Json, Output, printable, table, warn
+from lucid_pipeline.cli.output import Json, Output, table, warn
 from lucid_pipeline.errors import LucidError, SessionNotFound
 from lucid_pipeline.home import Home
+from lucid_pipeline.paths import printable
 from lucid_pipeline.settings import load_settings
 from lucid_pipeline.stores.catalog import Catalog, Seal, SessionRecord, State
 
