@@ -14,6 +14,8 @@ from lucid_pipeline.instance.locks import exclusive
 
 PROCESS_TAG = "lucid/process"
 
+_FOLDER = "processes"
+
 
 @dataclass(frozen=True, slots=True)
 class RegisteredProcess:
@@ -70,6 +72,22 @@ def _claims(path: Path) -> Iterator[str]:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             yield from file.read().split()
+
+
+def is_alive(folder: Path, name: str) -> bool:
+    """Whether a registered process lives."""
+    try:
+        descriptor = os.open(folder / _FOLDER / name, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _report_if_dead(instance: DagsterInstance, path: Path) -> None:

@@ -1,8 +1,9 @@
 """Definitions of the code location `chunk-processor`."""
 
-from dagster import Definitions, in_process_executor
+from dagster import Definitions
 
 from lucid_pipeline.home import Home
+from lucid_pipeline.instance.workers import watched_executor
 from lucid_pipeline.lineage.stages import RECORDING, upstream
 from lucid_pipeline.processor.assets import chunks, encrypted_chunks
 from lucid_pipeline.processor.sensors import process, recordings_to_process
@@ -16,5 +17,5 @@ defs = Definitions(
     jobs=[process],
     sensors=[recordings_to_process],
     resources=processor_resources(Home(load_settings())),
-    executor=in_process_executor,
+    executor=watched_executor,
 )

@@ -1,8 +1,9 @@
 """Definitions of the code location `session-storage`."""
 
-from dagster import Definitions, in_process_executor
+from dagster import Definitions
 
 from lucid_pipeline.home import Home
+from lucid_pipeline.instance.workers import watched_executor
 from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, upstream
 from lucid_pipeline.resources.opened import storage_resources
 from lucid_pipeline.settings import load_settings
@@ -16,5 +17,5 @@ defs = Definitions(
     jobs=[seal],
     sensors=[sessions_to_seal],
     resources=storage_resources(Home(load_settings())),
-    executor=in_process_executor,
+    executor=watched_executor,
 )

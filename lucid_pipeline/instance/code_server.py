@@ -1,0 +1,164 @@
+"""A code server of one location, whose runs start as copies of a process that has everything loaded.
+
+Dagster's own starts a new Python for every run, which takes seconds of CPU to load the same modules again. Here a
+process is set aside before the server's first thread exists: it has the location's definitions, does nothing, and
+forks a process for each run (`multiprocessing`'s fork server, which Dagster's server does not use by itself).
+
+What is not public, and is relied on, in this one place:
+
+- `DagsterApiServer._mp_ctx` is where the server takes the process, the queue and the event for a run from. If an
+  upgrade of Dagster renames it, runs start slowly again, and a test fails.
+- `multiprocessing.util.spawnv_passfds` is how the fork server is started: as a new Python, while here it is a fork.
+"""
+
+import argparse
+import logging
+import multiprocessing.util
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import pairwise
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Any
+
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.utils import FuturesAwareThreadPoolExecutor
+from dagster._grpc import impl as _load_now  # noqa: F401 - so that it is there in every run's process
+from dagster._grpc.server import DagsterApiServer, DagsterGrpcServer
+from dagster._utils.interrupts import setup_interrupt_handlers
+from dagster._utils.log import configure_loggers
+from typing_extensions import override
+
+from lucid_pipeline.instance.lifeline import end_with
+
+MODULES = {
+    "session-recorder": "lucid_pipeline.recorder.definitions",
+    "chunk-processor": "lucid_pipeline.processor.definitions",
+    "session-storage": "lucid_pipeline.storage.definitions",
+}
+"""The code locations, and where their definitions are."""
+
+_THREADS = 8
+"""That answer requests; each takes one only while it is answered."""
+
+
+class _RunProcess(ForkServerProcess):
+    """The process of a run: ends with the process it was forked from, which ends with the code server."""
+
+    @override
+    def run(self) -> None:
+        end_with(os.getppid())
+        super().run()
+
+
+class _RunContext(ForkServerContext):
+    Process = _RunProcess
+
+
+class _CodeServer(DagsterApiServer):
+    """Dagster's own; its processes come from the fork server."""
+
+    def start_runs_by_forking(self) -> None:
+        if hasattr(self, "_mp_ctx"):
+            self._mp_ctx = _RunContext()  # type: ignore[assignment]
+        else:
+            self._logger.warning("This version of Dagster starts runs in another way than Lucid knows, and slowly.")
+
+
+def load(location: str) -> None:
+    """Load the definitions of a location, as every run of it needs them. This opens no store, and starts no thread."""
+    repository = import_module(MODULES[location]).defs.get_repository_def()
+    repository.load_all_definitions()
+
+
+def serve(location: str, *, socket: str | None = None, port: int | None = None, host: str = "localhost") -> None:
+    """Serve a location until SIGTERM or SIGINT; called in a process that has no thread but this one.
+
+    Args:
+        location: its name.
+        socket: path of the Unix socket to listen on; gRPC has no login, so its folder is what protects it.
+        port: the TCP port to listen on instead.
+        host: at which address that is.
+    """
+    load(location)
+    _set_fork_server_aside(location)
+    setup_interrupt_handlers()
+    configure_loggers(log_level="WARNING")
+    logger = logging.getLogger("dagster.code_server")
+    ended = threading.Event()
+    threads = FuturesAwareThreadPoolExecutor(max_workers=_THREADS)
+    origin = LoadableTargetOrigin(
+        executable_path=sys.executable,
+        module_name=MODULES[location],
+        working_directory=os.getcwd(),  # noqa: PTH109
+    )
+    servicer = _CodeServer(ended, logger, threads, origin, location_name=location)
+    servicer.start_runs_by_forking()
+    server = DagsterGrpcServer(ended, servicer, logger, threads, host=host, port=port, socket=socket)
+    try:
+        server.serve()  # type: ignore[no-untyped-call]
+    except KeyboardInterrupt:
+        logger.info("stopped")
+
+
+def _set_fork_server_aside(location: str) -> None:
+    """Fork the process that will fork those of runs, now that there is no thread and everything is loaded.
+
+    Should it be killed, `multiprocessing` starts another one, as a new Python that loads the definitions itself.
+    """
+    server = os.getpid()
+    forkserver.set_forkserver_preload([MODULES[location]])
+    with _forking(lambda: None):
+        resource_tracker.ensure_running()  # ends by itself, when all that use it have
+    with _forking(lambda: end_with(server)):
+        forkserver.ensure_running()
+
+
+@contextmanager
+def _forking(prepare: Callable[[], None]) -> Iterator[None]:
+    """What `multiprocessing` would start as a new Python is forked from this process instead."""
+
+    def fork(_executable: bytes, arguments: Sequence[Any], kept: Sequence[int]) -> int:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                prepare()
+                _close_all_but({0, 1, 2, *kept})
+                forkserver._forkserver.__init__()  # type: ignore[misc] # its lock is taken just now
+                exec(arguments[-1], {})
+            finally:
+                os._exit(0)
+        return pid
+
+    spawn = multiprocessing.util.spawnv_passfds
+    multiprocessing.util.spawnv_passfds = fork  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        multiprocessing.util.spawnv_passfds = spawn
+
+
+def _close_all_but(kept: set[int]) -> None:
+    for below, above in pairwise([*sorted(kept), os.sysconf("SC_OPEN_MAX")]):
+        os.closerange(below + 1, above)
+
+
+def main() -> None:
+    """`python -m lucid_pipeline.instance.code_server LOCATION`, as containers start it."""
+    parser = argparse.ArgumentParser(description="Serve one of Lucid's code locations to Dagster.")
+    parser.add_argument("location", choices=MODULES)
+    parser.add_argument("--socket", help="Unix socket to listen on")
+    parser.add_argument("--port", type=int, help="port to listen on instead")
+    parser.add_argument("--host", default="localhost", help="address of the port")
+    arguments = parser.parse_args()
+    if bool(arguments.socket) == bool(arguments.port):
+        parser.error("either --socket or --port")
+    serve(arguments.location, socket=arguments.socket, port=arguments.port, host=arguments.host)
+
+
+if __name__ == "__main__":
+    main()
