@@ -172,6 +172,14 @@ class Standing:
     failed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """How many sessions are sealed, and how many bytes their chunk objects have in the archive."""
+
+    sessions: int
+    stored_bytes: int
+
+
 def microseconds(moment: datetime) -> int:
     """Microseconds from 1970 to a moment that knows its time zone."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
@@ -239,7 +247,25 @@ class Catalog(Protocol):
         """
 
     def longest_unverified(self, limit: int) -> list[SessionRecord]:
-        """Sealed sessions, those first that were never verified, then those whose last verification is the oldest."""
+        """Sealed sessions, those first whose last verification, or sealing where there was none, is the oldest.
+
+        The stages that seal a session read back what they sign, so that a new one is not in need of it at once.
+        """
+
+    def holding(self) -> Holding:
+        """What is sealed, counted."""
+
+    def ended(self) -> list[UUID]:
+        """The sessions that have ended, all of them, oldest id first."""
+
+    def unswept(self, sealed_before: datetime, after: UUID | None, limit: int) -> list[SessionRecord]:
+        """Sealed sessions in whose place no leftovers have been looked for since, in the order of their ids.
+
+        Those that were sealed at that moment or later are left out, and those whose id is not above `after`.
+        """
+
+    def record_swept(self, session_ids: Collection[UUID]) -> None:
+        """Record that no leftovers lie beside what the newest manifests of these sessions refer to."""
 
     def hand_over(self, session_id: UUID, stage: Stage, document: bytes, state: State) -> None:
         """Record that a stage is done: its document for the next one, and the state reached. Clears a failure.

@@ -27,6 +27,7 @@ from lucid_pipeline.stores.catalog import (
     Arrival,
     Catalog,
     Failure,
+    Holding,
     Seal,
     SessionFilter,
     SessionRecord,
@@ -111,12 +112,18 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE sessions ADD COLUMN duplicate_of TEXT",
         "ALTER TABLE sessions ADD COLUMN content_id BLOB",
         "CREATE INDEX sessions_by_content ON sessions (content_id) WHERE content_id IS NOT NULL",
-        "CREATE INDEX sessions_by_verification ON sessions (state, verified_at)",
         "ALTER TABLE sources ADD COLUMN landed INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE sources ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE sources ADD COLUMN tried_us INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX sources_to_remove ON sources (session_id) WHERE release = 1 AND path IS NOT NULL",
         "ALTER TABLE failures ADD COLUMN retry_us INTEGER",
+        "ALTER TABLE seals ADD COLUMN proven_at TEXT NOT NULL DEFAULT ''",
+        """UPDATE seals SET proven_at = COALESCE(
+            (SELECT verified_at FROM sessions WHERE sessions.session_id = seals.session_id), sealed_at
+        )""",
+        "CREATE INDEX seals_by_proof ON seals (proven_at)",
+        "ALTER TABLE seals ADD COLUMN swept INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX seals_to_sweep ON seals (session_id) WHERE swept = 0",
     ),
 )
 
@@ -137,7 +144,10 @@ _REMOVABLE = """
     WHERE sources.release = 1 AND sources.path IS NOT NULL AND sessions.state IN (?, ?) AND sources.tried_us < ?
     ORDER BY sessions.session_id LIMIT ?
 """
-_LONGEST_UNVERIFIED = "WHERE sessions.state = ? ORDER BY sessions.verified_at LIMIT ?"
+_LONGEST_UNVERIFIED = "WHERE seals.proven_at > '' ORDER BY seals.proven_at LIMIT ?"
+_UNSWEPT = """
+    WHERE seals.swept = 0 AND seals.sealed_at < ? AND sessions.session_id > ? ORDER BY sessions.session_id LIMIT ?
+"""
 _STATES = tuple(State)
 
 
@@ -203,7 +213,29 @@ class SqliteCatalog(Catalog):
 
     @override
     def longest_unverified(self, limit: int) -> list[SessionRecord]:
-        return self._select(_LONGEST_UNVERIFIED, (State.SEALED, limit))
+        return self._select(_LONGEST_UNVERIFIED, (limit,))
+
+    @override
+    def holding(self) -> Holding:
+        with self._connection() as connection:
+            row = connection.execute("SELECT COUNT(*), COALESCE(SUM(stored_bytes), 0) FROM seals").fetchone()
+        return Holding(*row)
+
+    @override
+    def ended(self) -> list[UUID]:
+        statement = "SELECT session_id FROM sessions WHERE state IN (?, ?) ORDER BY session_id"
+        with self._connection() as connection:
+            return [UUID(row["session_id"]) for row in connection.execute(statement, ENDED)]
+
+    @override
+    def unswept(self, sealed_before: datetime, after: UUID | None, limit: int) -> list[SessionRecord]:
+        return self._select(_UNSWEPT, (timestamp(sealed_before), str(after or ""), limit))
+
+    @override
+    def record_swept(self, session_ids: Collection[UUID]) -> None:
+        with self._writing() as connection:
+            keys = [(str(session_id),) for session_id in session_ids]
+            connection.executemany("UPDATE seals SET swept = 1 WHERE session_id = ?", keys)
 
     @override
     def hand_over(self, session_id: UUID, stage: Stage, document: bytes, state: State) -> None:
@@ -298,7 +330,12 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_verification(self, session_id: UUID, damages: Sequence[str], verified_at: str) -> None:
-        self._update(session_id, "damages = ?, verified_at = ?", _lines(damages), verified_at)
+        with self._writing() as connection:
+            _get(connection, session_id)
+            key = str(session_id)
+            statement = "UPDATE sessions SET damages = ?, verified_at = ? WHERE session_id = ?"
+            connection.execute(statement, (_lines(damages), verified_at, key))
+            connection.execute("UPDATE seals SET proven_at = ? WHERE session_id = ?", (verified_at, key))
 
     @override
     def record_removal_attempt(self, session_id: UUID, tried_at: datetime) -> None:
@@ -328,12 +365,6 @@ class SqliteCatalog(Catalog):
     def _select(self, conditions: str, values: Sequence[object]) -> list[SessionRecord]:
         with self._connection() as connection:
             return [_record(row) for row in connection.execute(f"{_SELECT} {conditions}", values)]
-
-    def _update(self, session_id: UUID, assignments: str, *values: object) -> None:
-        with self._writing() as connection:
-            statement = f"UPDATE sessions SET {assignments} WHERE session_id = ?"
-            if not connection.execute(statement, (*values, str(session_id))).rowcount:
-                raise _not_found(session_id)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -610,14 +641,15 @@ def _put(connection: sqlite3.Connection, record: SessionRecord) -> None:
             (key, source.fingerprint, os.fsencode(source.path), source.release, source.landed, source.abandoned),
         )
     if record.seal:
-        _put_seal(connection, record.session_id, record.seal)
+        _put_seal(connection, record.session_id, record.seal, record.verified_at)
     if record.failure:
         _put_failure(connection, record.session_id, record.failure)
 
 
-def _put_seal(connection: sqlite3.Connection, session_id: UUID, seal: Seal) -> None:
+def _put_seal(connection: sqlite3.Connection, session_id: UUID, seal: Seal, verified_at: str | None = None) -> None:
     connection.execute(
-        "INSERT OR REPLACE INTO seals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO seals (session_id, sequence, envelope_sha256, key_id, root, suite, media_type,"
+        " chunk_count, stored_bytes, sealed_at, proven_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             str(session_id),
             seal.sequence,
@@ -629,6 +661,7 @@ def _put_seal(connection: sqlite3.Connection, session_id: UUID, seal: Seal) -> N
             seal.chunk_count,
             seal.stored_bytes,
             seal.sealed_at,
+            verified_at or seal.sealed_at,
         ),
     )
     connection.execute("DELETE FROM documents WHERE session_id = ?", (str(session_id),))

@@ -21,6 +21,7 @@ from lucid_pipeline.stores.catalog import (
     Arrival,
     Catalog,
     Failure,
+    Holding,
     Seal,
     SessionFilter,
     SessionRecord,
@@ -434,13 +435,57 @@ class CatalogContract:
         assert [record.session_id for record in catalog.removable(later, 1)] == [released]
 
     def test_what_was_longest_not_verified_comes_first(self, catalog: Catalog) -> None:
-        old, new, never, _unsealed = (register(catalog) for _ in range(4))
-        for session_id in (old, new, never):
+        old, new, _unsealed = (register(catalog) for _ in range(3))
+        for session_id in (old, new):
             catalog.record_seal(session_id, SEAL)
         catalog.record_verification(new, (), "2026-03-02T00:00:00.000Z")
         catalog.record_verification(old, (), "2026-03-01T00:00:00.000Z")
-        assert [record.session_id for record in catalog.longest_unverified(10)] == [never, old, new]
+        catalog.record_seal(later := register(catalog), replace(SEAL, sealed_at="2026-03-01T12:00:00.000Z"))
+        catalog.record_seal(never := register(catalog), replace(SEAL, sealed_at="2026-02-01T00:00:00.000Z"))
+        assert [record.session_id for record in catalog.longest_unverified(10)] == [never, old, later, new]
         assert [record.session_id for record in catalog.longest_unverified(1)] == [never]
+        catalog.record_verification(never, ("missing_object",), "2026-03-03T00:00:00.000Z")
+        assert [record.session_id for record in catalog.longest_unverified(10)] == [old, later, new, never]
+
+    def test_what_is_sealed_is_counted(self, catalog: Catalog) -> None:
+        assert catalog.holding() == Holding(0, 0)
+        for size in (2**40, 1):
+            catalog.record_seal(register(catalog), replace(SEAL, stored_bytes=size))
+        register(catalog)
+        assert catalog.holding() == Holding(2, 2**40 + 1)
+
+    def test_sessions_have_ended_when_they_are_sealed_or_duplicates(self, catalog: Catalog) -> None:
+        assert catalog.ended() == []
+        first, second, unfinished = landed(catalog), landed(catalog), landed(catalog)
+        for session_id in (first, second):
+            catalog.describe(session_id, 1)
+            catalog.record_content(session_id, b"content")
+        catalog.record_seal(first, SEAL)
+        catalog.hand_over(unfinished, Stage.MERKLE_TREE, b"", State.HASHED)
+        assert catalog.get(second).state is State.DUPLICATE
+        assert catalog.ended() == [first, second]
+
+    def test_a_sealed_session_is_swept_once_for_every_manifest(self, catalog: Catalog) -> None:
+        sealed_at = datetime(2026, 3, 1, 10, 5, tzinfo=UTC)
+        first, second, _unsealed = (register(catalog) for _ in range(3))
+        for session_id in (first, second):
+            catalog.record_seal(session_id, SEAL)
+
+        def unswept(after: UUID | None = None, limit: int = 10) -> list[UUID]:
+            found = catalog.unswept(sealed_at + timedelta(milliseconds=1), after, limit)
+            return [record.session_id for record in found]
+
+        assert unswept() == [first, second]
+        assert unswept(limit=1) == [first]
+        assert unswept(first) == [second]
+        assert catalog.unswept(sealed_at, None, 10) == []
+        catalog.record_swept([first])
+        assert unswept() == [second]
+        catalog.record_swept([second])
+        catalog.record_seal(second, SEAL)
+        assert unswept() == []
+        catalog.record_seal(first, replace(SEAL, sequence=2))
+        assert unswept() == [first]
 
     def test_a_described_recording_has_a_length_and_perhaps_a_duration(self, catalog: Catalog) -> None:
         session_id = register(catalog)

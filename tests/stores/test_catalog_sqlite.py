@@ -378,6 +378,26 @@ def test_a_catalog_of_an_earlier_version_is_brought_up_to_date(path: Path, monke
         assert connection.execute("SELECT n FROM later").fetchall() == [(1,)]
 
 
+def test_sessions_sealed_under_the_first_version_are_scrubbed_and_swept_as_well(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in catalog_sqlite._MIGRATIONS[0]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {catalog_sqlite._APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        for session_id, sealed_at, verified_at in (
+            ("01a20837-ced2-739e-b6b0-63f19b0caa07", "2026-03-01T00:00:00.000Z", "2026-03-04T00:00:00.000Z"),
+            ("01a20837-ced2-739e-b6b0-63f19b0caa08", "2026-03-02T00:00:00.000Z", None),
+        ):
+            columns = "session_id, state, registered_at, verified_at, damages"
+            values = (session_id, "sealed", sealed_at, verified_at, "[]")
+            connection.execute(f"INSERT INTO sessions ({columns}) VALUES (?, ?, ?, ?, ?)", values)
+            seal = (session_id, 1, b"", "", b"", "", "", 1, 1, sealed_at)
+            connection.execute("INSERT INTO seals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", seal)
+    with closing(SqliteCatalog(path)) as catalog:
+        assert [record.session_id.hex[-2:] for record in catalog.longest_unverified(9)] == ["08", "07"]
+        assert len(catalog.unswept(datetime.now(UTC), None, 9)) == 2
+
+
 def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(SqliteCatalog(path)) as catalog:
         session_id = register(catalog)
@@ -454,7 +474,8 @@ def test_a_filter_is_answered_from_an_index(path: Path, wanted: SessionFilter) -
     ("condition", "values"),
     [
         (catalog_sqlite._REMOVABLE, ("sealed", "duplicate", 0, 9)),
-        (catalog_sqlite._LONGEST_UNVERIFIED, ("sealed", 9)),
+        (catalog_sqlite._LONGEST_UNVERIFIED, (9,)),
+        (catalog_sqlite._UNSWEPT, ("", "", 9)),
         ("WHERE sessions.content_id = ?", (b"",)),
     ],
 )
