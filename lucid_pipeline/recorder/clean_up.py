@@ -1,35 +1,22 @@
 """Clean-up: a recording is removed only when its sealed session has been read back and verified, here and now."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID
 
 from dagster import Config, Failure, OpExecutionContext, ResourceParam, job, op
 from pydantic import Field
 
-from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.archive.signing import PublicKey
-from lucid_pipeline.archive.verify import verify_session
 from lucid_pipeline.errors import LucidError, PermanentError, TransientError
+from lucid_pipeline.lineage.verification import Verifier
 from lucid_pipeline.recorder.intake import fingerprint
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, SessionRecord
 
 REMOVE_RECORDINGS = "remove_recordings"
-
-
-@dataclass(frozen=True, slots=True)
-class Verifier:
-    """What it takes to verify a session before its recording goes; with keys, down to the plaintext."""
-
-    archive: ObjectStore
-    trusted: Sequence[PublicKey]
-    workers: int
-    keys: Keys | None
 
 
 def remove_recording(session_id: UUID, catalog: Catalog, verifier: Verifier) -> None:
@@ -56,19 +43,9 @@ def remove_recording(session_id: UUID, catalog: Catalog, verifier: Verifier) -> 
 
 
 def _require_intact(record: SessionRecord, catalog: Catalog, verifier: Verifier) -> None:
-    seal = record.seal
-    if seal is None:
+    if record.seal is None:
         raise PermanentError(f"session {record.session_id} is not sealed, so its recording stays")
-    report = verify_session(
-        record.session_id,
-        verifier.archive,
-        verifier.trusted,
-        workers=verifier.workers,
-        keys=verifier.keys,
-        known=seal.known,
-    )
-    codes = report.to_record(record.damages)
-    catalog.record_verification(record.session_id, codes, timestamp(datetime.now(UTC)))
+    report, codes = verifier.verify(record, catalog)
     if not report.intact:
         raise PermanentError(f"session {record.session_id} is damaged ({report.damages[0]}), so its recording stays")
     if codes:

@@ -14,7 +14,8 @@ from lucid_pipeline.archive.layout import manifest_key
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.errors import PermanentError, TransientError
 from lucid_pipeline.lineage.stages import LINEAGE
-from lucid_pipeline.recorder.clean_up import REMOVE_RECORDINGS, RemoveRecordings, Verifier, clean_up, remove_recording
+from lucid_pipeline.lineage.verification import Verifier
+from lucid_pipeline.recorder.clean_up import REMOVE_RECORDINGS, RemoveRecordings, clean_up, remove_recording
 from lucid_pipeline.recorder.definitions import ASSETS
 from lucid_pipeline.resources.opened import recorder_resources
 from tests.lineage.support import CAST, Stages, failure_of, home_in
