@@ -57,10 +57,14 @@ class Gap(Document):
     length: BigInt
 
 
+CompletenessState = Literal["complete", "recovered", "truncated"]
+"""All there; not finished by its writer, with its end all the same; or without its end, as far as can be told."""
+
+
 class Completeness(Document):
     """Whether the recording is all there."""
 
-    state: Literal["complete", "recovered", "truncated"] = "complete"
+    state: CompletenessState = "complete"
     gaps: list[Gap] = Field(default_factory=list)
 
 

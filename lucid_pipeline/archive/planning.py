@@ -7,7 +7,8 @@ from lucid_pipeline.archive import casts, media
 from lucid_pipeline.archive.canonical import BigInt
 from lucid_pipeline.archive.chunking import ChunkPlan
 from lucid_pipeline.archive.documents import Document
-from lucid_pipeline.archive.manifest import timestamp
+from lucid_pipeline.archive.endings import has_end
+from lucid_pipeline.archive.manifest import CompletenessState, timestamp
 from lucid_pipeline.archive.recording import FileIdentity, RecordingFile
 from lucid_pipeline.archive.sealed import (
     ChunkRow,
@@ -32,6 +33,7 @@ class ChunkedRecording(Document):
     terminal: Terminal | None
     duration_ms: BigInt | None
     recorded_at: str | None
+    completeness: CompletenessState = "complete"
 
     @property
     def plan(self) -> ChunkPlan:
@@ -54,12 +56,13 @@ class ChunkedRecording(Document):
         return SealedMetadata(recording=recording, chunks=self.rows)
 
 
-def plan_recording(recording: RecordingFile, chunk_size: int | None) -> ChunkedRecording:
+def plan_recording(recording: RecordingFile, chunk_size: int | None, *, abandoned: bool = False) -> ChunkedRecording:
     """Find out what a recording is and where to cut it.
 
     Args:
         recording: is read only as far as its time index needs.
         chunk_size: in bytes; None for what suits the kind of recording.
+        abandoned: its writer never finished it, so it is complete no more, even with its end.
 
     Raises:
         TransientError: the recording changed meanwhile.
@@ -71,6 +74,7 @@ def plan_recording(recording: RecordingFile, chunk_size: int | None) -> ChunkedR
         raise PermanentError(f"{recording.path} has more than {MOST_CHUNKS} chunks", "set a larger LUCID_CHUNK_SIZE")
     header = casts.read_header(recording) if media_type == media.ASCIICAST else None
     times = list(casts.index_events(recording, header, plan)) if header else [casts.EventTimes()] * len(plan)
+    completeness = _completeness(recording, media_type) if abandoned else "complete"
     recording.check_unchanged()
     return ChunkedRecording(
         file=recording.identity,
@@ -80,7 +84,12 @@ def plan_recording(recording: RecordingFile, chunk_size: int | None) -> ChunkedR
         terminal=_terminal(header),
         duration_ms=max((time.last_ms for time in times if time.last_ms is not None), default=None),
         recorded_at=_recorded_at(header),
+        completeness=completeness,
     )
+
+
+def _completeness(recording: RecordingFile, media_type: str) -> CompletenessState:
+    return "recovered" if has_end(recording, media_type) else "truncated"
 
 
 def _rows(plan: ChunkPlan, times: list[casts.EventTimes]) -> list[ChunkRow]:

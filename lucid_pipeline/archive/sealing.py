@@ -13,6 +13,8 @@ from lucid_pipeline.archive.envelope import LARGEST_ENVELOPE
 from lucid_pipeline.archive.fetch import check_header, chunk_header, fetch, fetch_stored
 from lucid_pipeline.archive.layout import chunk_table_key, manifest_key, sealed_key
 from lucid_pipeline.archive.manifest import (
+    Completeness,
+    CompletenessState,
     Manifest,
     SignedManifest,
     Stream,
@@ -37,6 +39,7 @@ class SealingRequest(Document):
     dek_commitment: Digest
     objects: list[ChunkObject]
     sealed: StoredObject
+    completeness: CompletenessState = "complete"
 
 
 class HashedChunks(Document):
@@ -144,4 +147,5 @@ def _manifest(request: SealingRequest, hashed: HashedChunks, previous: SignedMan
         dek_commitment=request.dek_commitment,
         streams=[stream],
         sealed_sha256=request.sealed.sha256,
+        completeness=Completeness(state=request.completeness),
     )

@@ -88,6 +88,7 @@ def encrypt_session(
         dek_commitment=commitment,
         objects=chunks.objects,
         sealed=sealed,
+        completeness=chunked.completeness,
     )
     return EncryptedSession(request, chunks.codecs)
 

@@ -24,9 +24,10 @@ def chunks(
 
     def work(session_id: UUID) -> Metadata:
         recorded = receive(catalog, session_id, Stage.RECORDING, FileIdentity)
-        with open_recording(source_of(catalog, session_id).path) as file, stopwatch() as watch:
+        source = source_of(catalog, session_id)
+        with open_recording(source.path) as file, stopwatch() as watch:
             file.check_unchanged(recorded)
-            chunked = plan_recording(file, settings.chunk_size)
+            chunked = plan_recording(file, settings.chunk_size, abandoned=source.abandoned)
         catalog.describe(session_id, chunked.file.length, chunked.duration_ms, chunked.recorded_at)
         catalog.hand_over(session_id, Stage.CHUNKS, chunked.encode(), State.CHUNKED)
         return {

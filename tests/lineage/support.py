@@ -31,6 +31,7 @@ from typing_extensions import override
 
 from lucid_pipeline.archive.reader import SessionReader, load_manifest
 from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.archive.verify import VerificationReport, verify_session
 from lucid_pipeline.home import Home
 from lucid_pipeline.lineage.partitions import PARTITIONS
@@ -45,11 +46,11 @@ from lucid_pipeline.lineage.stages import (
 )
 from lucid_pipeline.processor.definitions import ASSETS as PROCESSOR_ASSETS
 from lucid_pipeline.recorder.definitions import ASSETS as RECORDER_ASSETS
-from lucid_pipeline.recorder.intake import register
+from lucid_pipeline.recorder.intake import fingerprint, register
 from lucid_pipeline.resources.opened import processor_resources, recorder_resources, storage_resources
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.storage.definitions import ASSETS as STORAGE_ASSETS
-from lucid_pipeline.stores.catalog import Catalog, SessionRecord
+from lucid_pipeline.stores.catalog import Catalog, SessionRecord, Source
 from tests.support import export
 
 CAST = b'{"version": 2, "width": 80, "height": 24, "timestamp": 1767225600}\n' + b"".join(
@@ -111,12 +112,17 @@ class Stages:
         metadata: SessionMetadata | None = None,
         *,
         release: bool = False,
+        landed: bool = False,
+        abandoned: bool = False,
     ) -> UUID:
-        """Let a recording land, and register it."""
+        """Let a recording land, and register it: as chosen by somebody, or as found in the landing folder."""
         folder = self.home.settings.landing_dir / str(next(self._number))
         folder.mkdir()
         path = folder / name
         path.write_bytes(data)
+        if landed or abandoned:
+            source = Source(path, fingerprint(path, path.lstat()), release, landed, abandoned)
+            return self.catalog.register(new_session_id(), source, name, metadata or SessionMetadata()).session_id
         return register(path, metadata or SessionMetadata(), self.catalog, release=release).session_id
 
     def call(self, stage: str, *session_ids: UUID, **held: object) -> Failure | None:

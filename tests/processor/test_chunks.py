@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from lucid_pipeline.archive.chunking import CHUNK_SIZES, MIB
+from lucid_pipeline.archive.manifest import Completeness
 from lucid_pipeline.archive.planning import ChunkedRecording
+from lucid_pipeline.archive.reader import load_manifest
 from lucid_pipeline.lineage.stages import CHUNKS, RECORDING
 from lucid_pipeline.stores.catalog import Stage, State
 from tests.lineage.support import CAST, Stages, open_home
@@ -78,3 +80,23 @@ def test_a_recording_that_changed_since_is_not_cut(change: Callable[[Path], None
     assert stages.record(session_id).state is State.RECORDED
     assert stages.call(RECORDING, session_id) is None
     assert stages.call(CHUNKS, session_id) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "abandoned", "completeness"),
+    [
+        (CAST, False, "complete"),
+        (CAST[:-5], False, "complete"),
+        (CAST, True, "recovered"),
+        (CAST[:-5], True, "truncated"),
+        (b"what has no format", True, "truncated"),
+    ],
+)
+def test_what_was_abandoned_is_sealed_as_what_it_is(
+    data: bytes, abandoned: bool, completeness: str, stages: Stages
+) -> None:
+    session_id = stages.land(data, abandoned=abandoned)
+    stages.archive(session_id)
+    signed = load_manifest(session_id, stages.home.archive(), stages.home.trusted_keys())
+    assert signed.manifest.completeness == Completeness(state=completeness)
+    assert stages.export(session_id) == data
