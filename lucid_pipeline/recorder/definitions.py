@@ -1,17 +1,23 @@
 """Definitions of the code location `session-recorder`."""
 
-from dagster import Definitions
+from dagster import Definitions, in_process_executor
 
 from lucid_pipeline.home import Home
-from lucid_pipeline.instance.workers import watched_executor
 from lucid_pipeline.recorder.assets import recording
 from lucid_pipeline.recorder.clean_up import clean_up
+from lucid_pipeline.recorder.landing import LandingFolder
+from lucid_pipeline.recorder.sensors import landed_recordings, record
 from lucid_pipeline.resources.opened import recorder_resources
 from lucid_pipeline.settings import load_settings
 
 ASSETS = [recording]
-JOBS = [clean_up]
+
+_home = Home(load_settings())
 
 defs = Definitions(
-    assets=ASSETS, jobs=JOBS, resources=recorder_resources(Home(load_settings())), executor=watched_executor
+    assets=ASSETS,
+    jobs=[record, clean_up],
+    sensors=[landed_recordings],
+    resources={**recorder_resources(_home), "landing": LandingFolder(_home)},
+    executor=in_process_executor,
 )

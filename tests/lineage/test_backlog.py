@@ -16,11 +16,11 @@ from lucid_pipeline.lineage.backlog import BACKLOG_TAG, SIZE_TAG, STOPPED_TAG, B
 from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS
 from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.processor.sensors import BACKLOG as PROCESS
+from lucid_pipeline.recorder.sensors import BACKLOG as RECORD
 from lucid_pipeline.storage.sensors import BACKLOG as SEAL
 from lucid_pipeline.stores.catalog import Failure, Stage, State
 from tests.lineage.support import CAST, Lineage
 
-RECORD = Backlog("record", (RECORDING,))
 TRANSIENT = Failure("chunks", "the disk is full", permanent=False)
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 

@@ -127,7 +127,7 @@ def test_a_location_names_what_it_builds_on_as_the_owner_has_it(name: str) -> No
 
 
 ALLOWED = {
-    "session-recorder": {"catalog", "archive", "trusted_keys", "keys", "settings"},
+    "session-recorder": {"catalog", "archive", "trusted_keys", "keys", "settings", "landing"},
     "chunk-processor": {"catalog", "archive", "keystore", "encryption", "settings", "progress"},
     "session-storage": {"catalog", "archive", "signing_key", "settings"},
 }
