@@ -21,6 +21,7 @@ from lucid_pipeline.cli.commands.init import init
 from lucid_pipeline.cli.commands.rebuild_catalog import rebuild_catalog
 from lucid_pipeline.cli.commands.retry import retry
 from lucid_pipeline.cli.commands.sessions import list_sessions, show
+from lucid_pipeline.cli.commands.up import up
 from lucid_pipeline.cli.commands.verify import verify
 from lucid_pipeline.cli.signals import interrupt_on_signals
 from lucid_pipeline.errors import LucidError
@@ -109,6 +110,7 @@ for _name, _command in (
     ("show", show),
     ("verify", verify),
     ("export", export),
+    ("up", up),
     ("retry", retry),
     ("rebuild-catalog", rebuild_catalog),
 ):

@@ -42,6 +42,20 @@ def open_instance(folder: Path) -> Iterator[DagsterInstance]:
         raise TransientError(f"Dagster's storage in {folder} failed: {reason}", "is its disk in order?") from error
 
 
+def prepare_instance(folder: Path) -> None:
+    """Make the instance, or bring what an earlier version of Dagster left to today's, before anything else uses it.
+
+    Raises:
+        UsageError: the folder cannot be used.
+        TransientError: the storage fails.
+    """
+    with open_instance(folder) as instance:
+        storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+        versions = [storage.alembic_version() for storage in storages if storage]
+        if any(version and version[0] != version[1] for version in versions):
+            instance.upgrade()
+
+
 @contextmanager
 def _opened(folder: Path) -> Iterator[DagsterInstance]:
     if set("?%") & set(str(folder)):
