@@ -1,5 +1,6 @@
 """Sealed metadata: what describes the contents of a session, encrypted with the session's key in one chunk object."""
 
+from hashlib import sha256
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
@@ -34,6 +35,14 @@ def _check_unicode(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_check_unicode)]
 """Text that JSON can hold: without lone surrogates, as which Python reads bytes that are no UTF-8."""
+
+
+def content_id(plaintext_sha256: bytes, completeness: str) -> bytes:
+    """What tells the content of a recording from any other, complete or not, without telling its digest; 32 bytes.
+
+    For the catalog alone, which is confidential: whoever has the recording can tell its id.
+    """
+    return sha256(b"lucid/content@v1\0" + completeness.encode() + b"\0" + plaintext_sha256).digest()
 
 
 class Terminal(Document):

@@ -19,7 +19,7 @@ from lucid_pipeline.archive.parallel import Turns, Work, for_each_chunk, worker_
 from lucid_pipeline.archive.planning import ChunkedRecording
 from lucid_pipeline.archive.ports import KeySlotStore, ObjectStore, Progress
 from lucid_pipeline.archive.recording import RecordingFile
-from lucid_pipeline.archive.sealed import SealedMetadata, SessionMetadata, seal
+from lucid_pipeline.archive.sealed import SealedMetadata, SessionMetadata, content_id, seal
 from lucid_pipeline.archive.sealing import SealingRequest
 from lucid_pipeline.errors import LucidError
 
@@ -36,10 +36,11 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True)
 class EncryptedSession:
-    """What is handed to the side that seals, and how many chunks were stored with each codec."""
+    """What is handed to the side that seals, how many chunks have which codec, and what tells the content."""
 
     request: SealingRequest
     codecs: Mapping[Codec, int]
+    content_id: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,15 @@ def encrypt_session(
         sealed=sealed,
         completeness=chunked.completeness,
     )
-    return EncryptedSession(request, chunks.codecs)
+    return EncryptedSession(request, chunks.codecs, content_id(chunks.plaintext_sha256, chunked.completeness))
+
+
+def discard_session(request: SealingRequest, store: ObjectStore, keystore: KeySlotStore) -> None:
+    """Remove what was stored for a session that is not to be sealed, as far as the stores let that be done."""
+    with suppress(LucidError):
+        for key in (request.sealed.key, *(chunk.key for chunk in request.objects)):
+            store.delete(key)
+        keystore.delete(request.session_id)
 
 
 def _write_chunks(

@@ -37,8 +37,8 @@ def materialize_sessions(
 ) -> MaterializeResult[None]:
     """Do a stage's work for every session of the run, and record what came of each.
 
-    A session that is sealed already is left as it is. One that fails is tried again later, or put into quarantine, as
-    the settings say.
+    A session that has ended, sealed or as a duplicate, is left as it is. One that fails is tried again later, or put
+    into quarantine, as the settings say.
 
     Raises:
         dagster.Failure: some sessions failed, for the reasons in its metadata; the catalog has them as well.
@@ -50,9 +50,9 @@ def materialize_sessions(
     for key in context.partition_keys:
         try:
             session_id = parse_session_id(key)
-            done[key] = _seal_metadata(catalog, session_id) or work(session_id)
+            done[key] = _metadata_of_ended(catalog, session_id) or work(session_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next session is not to blame
-            reasons[key] = reason = _reason(error)
+            reasons[key] = reason = reason_of(error)
             is_permanent = isinstance(error, PermanentError | UsageError)
             permanent = permanent and is_permanent
             context.log.error("session %s failed: %s", key, reason)
@@ -71,8 +71,16 @@ def materialize_sessions(
     return MaterializeResult()
 
 
-def _seal_metadata(catalog: Catalog, session_id: UUID) -> Metadata | None:
-    seal = catalog.get(session_id).seal
+def duplicate_metadata(original: UUID) -> Metadata:
+    """What an asset says of a session whose recording is that of another once more."""
+    return {"duplicate_of": MetadataValue.text(str(original))}
+
+
+def _metadata_of_ended(catalog: Catalog, session_id: UUID) -> Metadata | None:
+    record = catalog.get(session_id)
+    if record.duplicate_of:
+        return duplicate_metadata(record.duplicate_of)
+    seal = record.seal
     if seal is None:
         return None
     return {
@@ -82,7 +90,8 @@ def _seal_metadata(catalog: Catalog, session_id: UUID) -> Metadata | None:
     }
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """The one line that a person is told; of what Lucid did not foresee, only what it is."""
     if isinstance(error, LucidError):
         return str(error)
     return f"unexpected {type(error).__name__}; this is a fault in Lucid"

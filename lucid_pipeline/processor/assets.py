@@ -7,8 +7,8 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, Res
 from lucid_pipeline.archive.planning import ChunkedRecording, plan_recording
 from lucid_pipeline.archive.ports import KeySlotStore, ObjectStore, Progress
 from lucid_pipeline.archive.recording import FileIdentity, open_recording
-from lucid_pipeline.archive.writer import Encryption, encrypt_session
-from lucid_pipeline.lineage.batch import Metadata, materialize_sessions
+from lucid_pipeline.archive.writer import Encryption, discard_session, encrypt_session
+from lucid_pipeline.lineage.batch import Metadata, duplicate_metadata, materialize_sessions
 from lucid_pipeline.lineage.handover import receive, source_of
 from lucid_pipeline.lineage.metadata import stopwatch, throughput
 from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, RECORDING, stage
@@ -52,7 +52,10 @@ def encrypted_chunks(
     progress: ResourceParam[Progress],
     settings: ResourceParam[Settings],
 ) -> MaterializeResult[None]:
-    """Every chunk compressed and encrypted in the archive, with the sealed metadata; the key wrapped for recipients."""
+    """Every chunk compressed and encrypted in the archive, with the sealed metadata; the key wrapped for recipients.
+
+    Where another session has the same bytes and the same metadata, this one ends as its duplicate.
+    """
 
     def work(session_id: UUID) -> Metadata:
         chunked = receive(catalog, session_id, Stage.CHUNKS, ChunkedRecording)
@@ -63,6 +66,9 @@ def encrypted_chunks(
                 file, chunked, record.metadata, session_id, encryption, archive, keystore, progress
             )
         request = encrypted.request
+        if original := catalog.record_content(session_id, encrypted.content_id):
+            discard_session(request, archive, keystore)
+            return duplicate_metadata(original)
         catalog.hand_over(session_id, Stage.ENCRYPTED_CHUNKS, request.encode(), State.ENCRYPTED)
         stored = sum(chunk.length for chunk in request.objects)
         return {

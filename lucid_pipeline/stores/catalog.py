@@ -144,6 +144,11 @@ class SessionRecord:
     verified_at: str | None = None
     damages: Sequence[str] = ()
 
+    @property
+    def proven_at(self) -> str | None:
+        """When a sealed session was last known to be whole, or not: by its last verification, else by its sealing."""
+        return self.verified_at or (self.seal.sealed_at if self.seal else None)
+
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
@@ -293,7 +298,8 @@ class Catalog(Protocol):
 
         Returns:
             None, or the session of which this one now is a duplicate: it had that content first, with the same
-            metadata. Only a recording that landed can be a duplicate, and only one that is not empty.
+            metadata, and is not in quarantine. Only a recording that landed can be a duplicate, and only one that is
+            not empty.
 
         Raises `SessionNotFound`.
         """

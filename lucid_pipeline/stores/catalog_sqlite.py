@@ -567,11 +567,12 @@ def _at(connection: sqlite3.Connection, standing: Standing, due_us: int, limit: 
 
 
 def _first_with(connection: sqlite3.Connection, content_id: bytes, record: SessionRecord) -> UUID | None:
-    """Another session that has this content, and the metadata of the record."""
+    """Another session that has this content, and the metadata of the record, and is sealed or on its way."""
     statement = f"{_SELECT} WHERE sessions.content_id = ? AND sessions.state <> ? ORDER BY sessions.session_id"
     for row in connection.execute(statement, (content_id, State.DUPLICATE)):
         other = _record(row)
-        if other.session_id != record.session_id and other.metadata == record.metadata:
+        is_stuck = other.failure is not None and other.failure.retry_at is None
+        if other.session_id != record.session_id and other.metadata == record.metadata and not is_stuck:
             return other.session_id
     return None
 

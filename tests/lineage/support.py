@@ -201,9 +201,10 @@ class Lineage(Stages):
         metadata: SessionMetadata | None = None,
         *,
         release: bool = False,
+        landed: bool = False,
     ) -> UUID:
         """Let a recording land, register it, and tell Dagster of its session."""
-        session_id = self.land(data, name, metadata, release=release)
+        session_id = self.land(data, name, metadata, release=release, landed=landed)
         self.instance.add_dynamic_partitions(PARTITIONS, [str(session_id)])
         return session_id
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -11,12 +12,21 @@ from dagster import Definitions, ExecuteInProcessResult, RunConfig
 
 from lucid_pipeline.archive.damage import DamageCode
 from lucid_pipeline.archive.layout import manifest_key
+from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.errors import PermanentError, TransientError
-from lucid_pipeline.lineage.stages import LINEAGE
+from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, LINEAGE
 from lucid_pipeline.lineage.verification import Verifier
-from lucid_pipeline.recorder.clean_up import REMOVE_RECORDINGS, RemoveRecordings, clean_up, remove_recording
+from lucid_pipeline.recorder.clean_up import (
+    REMOVE_RECORDINGS,
+    TRY_AGAIN_AFTER,
+    RemoveRecordings,
+    clean_up,
+    due_removals,
+    remove_recording,
+)
 from lucid_pipeline.recorder.definitions import ASSETS
+from lucid_pipeline.recorder.intake import register
 from lucid_pipeline.resources.opened import recorder_resources
 from tests.lineage.support import CAST, Stages, failure_of, home_in
 from tests.support import text
@@ -231,7 +241,7 @@ def test_a_file_that_cannot_be_removed_is_still_known(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
     assert "cannot remove" in refusal(stages, sealed)
 
 
@@ -308,3 +318,145 @@ def test_whoever_has_an_identity_verifies_down_to_the_plaintext(stages: Stages, 
         remove_recording(sealed, stages.catalog, watched(stages, lambda _key: None))
     assert path.exists()
     assert stages.record(sealed).damages == (), "a slot that is not there is no damage of the archive"
+
+
+# What lies beside it, and what is archived already.
+
+
+def beside(path: Path) -> tuple[Path, Path]:
+    return path.with_name(f"{path.name}.meta.json"), path.with_name(f"{path.name}.done")
+
+
+def test_sidecar_and_marker_go_with_the_recording(stages: Stages) -> None:
+    session_id = stages.land(CAST, release=True, landed=True)
+    path = stages.path(session_id)
+    sidecar, marker = beside(path)
+    sidecar.write_text('{"user": "ann"}')
+    marker.touch()
+    stages.archive(session_id)
+    assert run_clean_up(stages, session_id).success
+    assert list(path.parent.iterdir()) == []
+    assert stages.record(session_id).metadata.user == "ann"
+
+
+def test_they_go_first_since_what_is_left_must_be_known_again(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = stages.land(CAST, release=True, landed=True)
+    path = stages.path(session_id)
+    sidecar, marker = beside(path)
+    sidecar.write_text('{"user": "ann"}')
+    marker.touch()
+    stages.archive(session_id)
+    unlink, removed = os.unlink, []
+
+    def cut_short(name: str, **how: int) -> None:
+        if name == path.name:
+            raise KeyboardInterrupt
+        removed.append(name)
+        unlink(name, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            remove_recording(session_id, stages.catalog, watched(stages, lambda _key: None))
+    assert removed == [sidecar.name, marker.name]
+    assert list(path.parent.iterdir()) == [path]
+    assert register(path, SessionMetadata(), stages.catalog, release=False).session_id == session_id
+    assert run_clean_up(stages, session_id).success
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("said", ['{"user": "ann"}', "no JSON at all"])
+def test_a_sidecar_that_says_more_than_was_archived_stays(said: str, stages: Stages, sealed: UUID) -> None:
+    path = stages.path(sealed)
+    sidecar, _ = beside(path)
+    sidecar.write_text(said)
+    assert run_clean_up(stages, sealed).success
+    assert list(path.parent.iterdir()) == [sidecar]
+
+
+def test_a_file_that_is_named_like_a_marker_stays(stages: Stages, sealed: UUID) -> None:
+    """Beside a recording that somebody chose, or too large, it is a recording of its own."""
+    path = stages.path(sealed)
+    _, chosen = beside(path)
+    chosen.touch()
+    assert run_clean_up(stages, sealed).success
+    assert chosen.exists()
+    session_id = stages.land(CAST, release=True, landed=True)
+    _, large = beside(stages.path(session_id))
+    large.write_bytes(bytes(5000))
+    stages.archive(session_id)
+    assert run_clean_up(stages, session_id).success
+    assert large.exists()
+
+
+@pytest.fixture
+def duplicate(stages: Stages) -> tuple[UUID, UUID]:
+    """A sealed session, and its duplicate."""
+    first, again = (stages.land(CAST, release=True, landed=True) for _ in range(2))
+    stages.archive(first, again)
+    assert stages.record(again).duplicate_of == first
+    return first, again
+
+
+def test_a_duplicates_recording_goes_when_the_other_session_is_verified(
+    stages: Stages, duplicate: tuple[UUID, UUID]
+) -> None:
+    first, again = duplicate
+    path = stages.path(again)
+    assert run_clean_up(stages, again).success
+    assert not path.exists()
+    assert stages.record(again).source is None
+    assert stages.record(first).verified_at
+    assert stages.path(first).exists()
+
+
+def test_a_duplicates_recording_stays_where_the_other_session_is_not_sealed(stages: Stages) -> None:
+    first, again = (stages.land(CAST, release=True, landed=True) for _ in range(2))
+    stages.archive(first, again, upto=ENCRYPTED_CHUNKS)
+    assert f"session {first} is not sealed" in refusal(stages, again)
+
+
+def test_a_duplicates_recording_stays_where_the_other_session_is_damaged(
+    stages: Stages, duplicate: tuple[UUID, UUID]
+) -> None:
+    first, again = duplicate
+    [path] = stages.object_path(f"sessions/{first}").glob("chunks/*")
+    flip_last_byte(path)
+    assert f"session {first} is damaged" in refusal(stages, again)
+
+
+def test_a_duplicates_recording_stays_where_the_other_session_has_another_content(stages: Stages) -> None:
+    first, again = (stages.land(CAST, release=True, landed=True) for _ in range(2))
+    stages.archive(first, again, upto=ENCRYPTED_CHUNKS)
+    stages.path(first).write_bytes(text(5000))
+    stages.archive(first)
+    assert "has another content since" in refusal(stages, again)
+
+
+def test_a_duplicates_recording_is_read_again_before_it_goes(
+    stages: Stages, duplicate: tuple[UUID, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even a change that no time tells of is lost."""
+    _, again = duplicate
+    overwrite_within_the_same_second(stages.path(again))
+    record = stages.record(again)
+    assert record.source
+    monkeypatch.setattr("lucid_pipeline.recorder.clean_up.fingerprint", lambda *_: record.source.fingerprint)
+    assert "has changed since it was archived" in refusal(stages, again)
+
+
+def test_without_ids_all_that_is_due_is_removed_and_what_stays_is_left_in_peace(stages: Stages) -> None:
+    good, bad, kept = (stages.land(text(1000, seed=n), release=n < 2) for n in range(3))
+    stages.archive(good, bad, kept)
+    append(stages.path(bad))
+    gone = stages.path(good)
+    description, reasons = failure_of(run_clean_up(stages))
+    assert description == "1 of 2 recordings stay"
+    assert reasons.keys() == {str(bad)}
+    assert not gone.exists()
+    assert stages.path(bad).exists()
+    assert stages.path(kept).exists()
+    assert run_clean_up(stages).success
+    now = datetime.now(UTC)
+    assert due_removals(stages.catalog, now) == []
+    assert due_removals(stages.catalog, now + TRY_AGAIN_AFTER) == [bad]

@@ -419,6 +419,18 @@ class CatalogContract:
         assert catalog.get(again) == duplicate
         assert catalog.handed_over(again, Stage.CHUNKS) is None
 
+    def test_nothing_is_a_duplicate_of_what_is_in_quarantine(self, catalog: Catalog) -> None:
+        stuck, tried, other, last = (landed(catalog) for _ in range(4))
+        for session_id in (stuck, tried, other, last):
+            catalog.describe(session_id, 7)
+        catalog.record_content(stuck, b"x" * 32)
+        catalog.record_failure(stuck, FAILURE)
+        assert catalog.record_content(tried, b"x" * 32) is None
+        catalog.record_failure(tried, replace(FAILURE, permanent=False, retry_at=NOON))
+        assert catalog.record_content(other, b"x" * 32) == tried
+        catalog.retry(stuck)
+        assert catalog.record_content(last, b"x" * 32) == stuck
+
     def test_a_recording_is_removed_when_its_session_has_ended_and_not_tried_all_the_time(
         self, catalog: Catalog
     ) -> None:

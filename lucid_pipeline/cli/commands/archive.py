@@ -19,7 +19,7 @@ from lucid_pipeline.errors import LucidError, UsageError
 from lucid_pipeline.home import Home
 from lucid_pipeline.recorder.intake import register
 from lucid_pipeline.settings import load_settings
-from lucid_pipeline.stores.catalog import Catalog, SessionRecord, State
+from lucid_pipeline.stores.catalog import ENDED, Catalog, SessionRecord
 
 if TYPE_CHECKING:
     from lucid_pipeline.cli.lineage_run import LineageRunner
@@ -94,7 +94,7 @@ def _register(
 
 def _failure(record: SessionRecord, *, verified_next: bool) -> str | None:
     """Why the archive does not hold a recording whole, as far as is known."""
-    if record.state is not State.SEALED:
+    if record.state not in ENDED:
         return record.failure.reason if record.failure else "its run failed, see Dagster's UI"
     if record.damages and not verified_next:
         found, again = ", ".join(record.damages), "once it has been touched, the file is archived anew"
@@ -137,6 +137,8 @@ def _row(path: Path, record: SessionRecord, started: str) -> tuple[object, ...]:
     stored = record.seal.stored_bytes if record.seal else 0
     ratio = f"{(record.length or 0) / stored:.2f}" if stored else ""
     when = "now" if _is_new(record, started) else "before; nothing was done"
+    if record.duplicate_of:
+        when = f"is {record.duplicate_of} once more"
     return path, record.session_id, size(record.length), size(stored), ratio, when
 
 

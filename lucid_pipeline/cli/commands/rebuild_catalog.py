@@ -9,7 +9,7 @@ from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.manifest import Manifest
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys, SessionReader, archived_sessions, load_manifest
-from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.archive.sealed import SessionMetadata, content_id
 from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.cli.output import Json, Output, table, warn
 from lucid_pipeline.errors import LucidError, SessionNotFound
@@ -100,6 +100,7 @@ class _Reading:
             name=recording.name,
             length=recording.length,
             duration_ms=recording.duration_ms,
+            content_id=content_id(recording.sha256, manifest.completeness.state),
         )
 
 

@@ -25,6 +25,7 @@ class ListedState(StrEnum):
     ENCRYPTED = "encrypted"
     HASHED = "hashed"
     SEALED = "sealed"
+    DUPLICATE = "duplicate"
     FAILED = "failed"
     DAMAGED = "damaged"
 
