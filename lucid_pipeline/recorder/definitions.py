@@ -1,8 +1,9 @@
 """Definitions of the code location `session-recorder`."""
 
-from dagster import Definitions, in_process_executor
+from dagster import Definitions
 
 from lucid_pipeline.home import Home
+from lucid_pipeline.instance.workers import watched_executor
 from lucid_pipeline.recorder.assets import recording
 from lucid_pipeline.recorder.clean_up import clean_up
 from lucid_pipeline.recorder.landing import LandingFolder
@@ -19,5 +20,5 @@ defs = Definitions(
     jobs=[record, clean_up],
     sensors=[landed_recordings],
     resources={**recorder_resources(_home), "landing": LandingFolder(_home)},
-    executor=in_process_executor,
+    executor=watched_executor,
 )
