@@ -85,6 +85,13 @@ class Settings(BaseSettings):
         default=ByteSize(256 * MIB), ge=MIB, description="a recording of this size has a run of its own"
     )
 
+    scrub_days: int = Field(
+        default=30, ge=1, le=3650, description="nights in which every sealed session is verified once more"
+    )
+    scrub_megabytes_per_second: float = Field(
+        default=20, gt=0, le=100_000, description="how fast the scrub and the sweep read from the archive at most"
+    )
+
     @field_validator("chunk_size")
     @classmethod
     def _known_chunk_size(cls, value: ByteSize | None) -> ByteSize | None:

@@ -17,7 +17,7 @@ MANIFEST = "manifest"
 LINEAGE = (RECORDING, CHUNKS, ENCRYPTED_CHUNKS, MERKLE_TREE, MANIFEST)
 """All stages, from the recording to its proof."""
 
-_GROUP = "sessions"
+GROUP = "sessions"
 
 
 def stage(name: str, *, after: Sequence[str] = (), kind: str) -> Callable[[Callable[..., Any]], AssetsDefinition]:
@@ -35,11 +35,11 @@ def stage(name: str, *, after: Sequence[str] = (), kind: str) -> Callable[[Calla
             deps=after,
             kinds={kind},
             partitions_def=SESSIONS,
-            group_name=_GROUP,
+            group_name=GROUP,
             backfill_policy=BackfillPolicy.single_run(),
         )
 
 
 def upstream(key: str) -> AssetSpec:
     """An asset of another location, partitioned here as it is there: else Dagster would not join the partitions."""
-    return AssetSpec(key, partitions_def=SESSIONS, group_name=_GROUP)
+    return AssetSpec(key, partitions_def=SESSIONS, group_name=GROUP)

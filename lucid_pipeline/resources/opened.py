@@ -42,11 +42,12 @@ def processor_resources(home: Home) -> Resources:
 
 
 def storage_resources(home: Home) -> Resources:
-    """For `session-storage`: the archive, and the signing key."""
+    """For `session-storage`: the archive, the signing key, and the public keys of all that was ever sealed."""
     return {
         "catalog": _entered(home.catalog),
         "archive": _opened(home.archive),
         "signing_key": _opened(home.signing_key),
+        "trusted_keys": _opened(home.trusted_keys),
         "settings": home.settings,
     }
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam
+from dagster import AssetExecutionContext, AssetSpec, MaterializeResult, MetadataValue, ResourceParam
 
 from lucid_pipeline.archive import envelope
 from lucid_pipeline.archive.damage import DamageCode, DamageError
@@ -16,11 +16,20 @@ from lucid_pipeline.archive.signing import SigningKey
 from lucid_pipeline.lineage.batch import Metadata, materialize_sessions
 from lucid_pipeline.lineage.handover import receive, receive_bytes
 from lucid_pipeline.lineage.metadata import stopwatch, throughput
-from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, MANIFEST, MERKLE_TREE, stage
+from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, GROUP, MANIFEST, MERKLE_TREE, stage
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Seal, Stage, State
 
 _HASHED_ATTEMPT = "application/vnd.lucid.hashed-attempt.v1+json"
+
+ARCHIVE = AssetSpec(
+    "archive",
+    deps=[MANIFEST],
+    group_name=GROUP,
+    kinds={"storage"},
+    description="All sealed sessions, where they lie. The scrub verifies them again and again, the sweep removes what"
+    " attempts that died left beside them. No run makes it, so no run of a session waits for either.",
+)
 
 
 class _HashedAttempt(Document):
