@@ -1,0 +1,191 @@
+"""`lucid up` as a person has it: one command, real processes, real signals; nothing is left behind, however it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+
+from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.instance.opened import open_instance
+from lucid_pipeline.instance.stopping import STOPPED_TAG
+from lucid_pipeline.lineage.partitions import PARTITIONS
+from lucid_pipeline.lineage.stages import RECORDING
+from lucid_pipeline.recorder.intake import register
+from tests.cli.support import Lucid
+from tests.lineage.test_user_interface import UserInterface, processes_of
+from tests.processes import eventually
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see what is running")
+
+LOCATIONS = {"session-recorder", "chunk-processor", "session-storage"}
+SERVICES = {"recorder", "processor", "storage", "webserver", "daemon"}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Up:
+    """A running `lucid up`."""
+
+    process: "subprocess.Popen[bytes]"
+    document: dict[str, Any]
+    log: Path
+    ui: UserInterface
+
+    @property
+    def pids(self) -> dict[str, int]:
+        pids: dict[str, int] = self.document["processes"]
+        return pids
+
+    def said(self, text: str) -> bool:
+        return text in self.log.read_text()
+
+
+@contextmanager
+def started(lucid: Lucid, *, port: int | None = None) -> Iterator[Up]:
+    """Start it, and wait until it says that it is ready; however the test ends, nothing goes on."""
+    port = port or free_port()
+    log, out = lucid.folder / f"{port}.log", lucid.folder / f"{port}.json"
+    with log.open("wb") as err, out.open("wb") as stdout:
+        process = lucid.start("up", "--json", "--port", str(port), stdout=stdout, stderr=err)
+    try:
+        eventually(lambda: out.stat().st_size or process.poll() is not None, 120, every=0.1)
+        assert process.poll() is None, log.read_text()
+        ui = UserInterface(port)
+        yield Up(process, json.loads(out.read_bytes()), log, ui)
+        if process.poll() is None:
+            process.terminate()
+            assert process.wait(60) == 0, log.read_text()
+        eventually(lambda: not processes_of(lucid.home), 10)
+    finally:
+        for left in processes_of(lucid.home):
+            os.kill(left, signal.SIGKILL)
+        process.wait(10)
+
+
+@contextmanager
+def instance_of(lucid: Lucid) -> Iterator[DagsterInstance]:
+    with open_instance(lucid.home / "dagster") as instance:
+        yield instance
+
+
+def runtime_of(lucid: Lucid) -> Path:
+    """The folder with the sockets."""
+    return Path((lucid.home / "dagster" / "up").read_text().split("\n")[1])
+
+
+def add_session(lucid: Lucid, length: int) -> str:
+    """Register a recording of zeros, and tell Dagster of its session."""
+    path = lucid.folder / f"{length}.bin"
+    with path.open("wb") as file:
+        file.truncate(length)
+    with lucid.opened.catalog() as catalog:
+        key = str(register(path, SessionMetadata(), catalog, release=False).session_id)
+    with instance_of(lucid) as instance:
+        instance.add_dynamic_partitions(PARTITIONS, [key])
+    return key
+
+
+def test_it_works_in_an_empty_folder_and_ends_as_if_it_had_never_been(tmp_path: Path) -> None:
+    lucid = Lucid(tmp_path / "lucid", folder=tmp_path)
+    with started(lucid) as up:
+        assert up.said("made a home with new keys")
+        assert set(up.pids) == SERVICES
+        assert up.document["landing"] == str(lucid.home / "landing")
+        eventually(lambda: up.ui.locations() == dict.fromkeys(LOCATIONS, "RepositoryLocation"), every=0.2)
+
+        runtime = runtime_of(lucid)
+        assert runtime.stat().st_mode & 0o777 == 0o700
+
+        key = add_session(lucid, 1000)
+        assert up.ui.materialize("session-recorder", [RECORDING], key, key) == "SUCCESS"
+
+        assert "is running on" in lucid.refused("up", "--port", str(free_port()))
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(60) == 0
+        assert not runtime.exists()
+        assert up.log.read_text().endswith("lucid     | stopped\n")
+        assert not up.said("leaked")
+        assert not up.said("Traceback")
+
+
+def test_a_port_that_is_taken_is_refused(lucid: Lucid) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"cannot use port {port}" in lucid.refused("up", "--port", str(port))
+    assert not processes_of(lucid.home)
+
+
+def test_nothing_outlives_it_when_it_is_killed_and_the_next_one_starts_as_ever(lucid: Lucid) -> None:
+    with started(lucid) as up:
+        runtime = runtime_of(lucid)
+        up.process.kill()
+        up.process.wait(10)
+        eventually(lambda: not processes_of(lucid.home), 10)
+        assert runtime.exists()
+    with started(lucid) as up:
+        assert not runtime.exists()
+
+
+@pytest.mark.parametrize("name", ["recorder", "daemon", "webserver"])
+def test_what_is_killed_is_started_again(lucid: Lucid, name: str) -> None:
+    with started(lucid) as up:
+        os.kill(up.pids[name], signal.SIGKILL)
+        eventually(lambda: up.said("was ended by SIGKILL; starting it again in 0.5 s"), every=0.1)
+        eventually(lambda: up.said(f"{name:<9} | is back"), every=0.1)
+        key = add_session(lucid, 1000)
+        assert up.ui.materialize("session-recorder", [RECORDING], key, key) == "SUCCESS"
+
+
+def long_run(lucid: Lucid, up: Up) -> Callable[[], DagsterRun]:
+    """Wait until a run that takes a long time has begun to encrypt; returns what asks for it."""
+    key = add_session(lucid, 8_000_000_000)
+    assert up.ui.materialize("session-recorder", [RECORDING], key, key) == "SUCCESS"
+    started = RunsFilter(job_name="process", statuses=[DagsterRunStatus.STARTED])
+
+    def run_id() -> str | None:
+        with instance_of(lucid) as instance:
+            return next((run.run_id for run in instance.get_runs(started)), None)
+
+    known = eventually(run_id, every=0.2)
+    eventually(lambda: any((lucid.home / "archive").rglob("0000*")), every=0.2)
+
+    def run() -> DagsterRun:
+        with instance_of(lucid) as instance:
+            found = instance.get_run_by_id(known)
+        assert found
+        return found
+
+    return run
+
+
+def test_a_run_that_is_under_way_is_ended_and_marked(lucid: Lucid) -> None:
+    with started(lucid) as up:
+        run = long_run(lucid, up)
+        up.process.send_signal(signal.SIGTERM)
+        assert up.process.wait(60) == 0
+        assert up.said("stopping 1 run;")
+        assert run().status is DagsterRunStatus.CANCELED
+        assert run().tags[STOPPED_TAG] == "true"
+
+
+def test_a_run_whose_process_was_killed_with_its_code_server_is_told_as_failed_soon(lucid: Lucid) -> None:
+    with started(lucid) as up:
+        run = long_run(lucid, up)
+        os.kill(up.pids["processor"], signal.SIGKILL)
+        eventually(lambda: run().status is DagsterRunStatus.FAILURE, 40, every=0.2)
+        with instance_of(lucid) as instance:
+            messages = [entry.message for entry in instance.all_logs(run().run_id)]
+        assert any("the process that ran this was killed" in message for message in messages)
