@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lucid_pipeline.recorder.sidecar import is_beside, recording_of
+
 
 @dataclass(slots=True)
 class Found:
@@ -17,6 +19,8 @@ class Found:
 
 def find_recordings(paths: Iterable[Path], is_own: Callable[[Path], bool]) -> Found:
     """All files that are named, and all files in folders that are named, at any depth, in the order of their names.
+
+    A sidecar or marker in a folder that has its recording is passed over.
 
     Links and special files inside folders are refused, not followed: a folder says nothing of where they lead. What
     `is_own` says is Lucid's own is passed over in a folder, and refused where it is named: it is no recording.
@@ -44,13 +48,16 @@ def _add_folder(folder: Path, is_own: Callable[[Path], bool], found: Found) -> N
         found.refused[path] = f"cannot read the folder {path}: {error.strerror} (may this user read it?)"
 
     for parent, _, names in _walk(folder, refuse):
-        real = Path(parent).resolve()
+        real, present = Path(parent).resolve(), set(names)
         for name in names:
             if is_own(real / name):
                 continue
             path = Path(parent, name)
             try:
-                _add_file(path, path.lstat(), found)
+                status = path.lstat()
+                if recording_of(name) in present and is_beside(name, status):
+                    continue
+                _add_file(path, status, found)
             except OSError as error:
                 found.refused[path] = f"cannot find {path}: {error.strerror}"
 

@@ -21,7 +21,7 @@ from lucid_pipeline.errors import PermanentError, TransientError
 from lucid_pipeline.home import Home
 from lucid_pipeline.paths import printable
 from lucid_pipeline.recorder.intake import fingerprint, name_of
-from lucid_pipeline.recorder.sidecar import MARKER_ENDING, SIDECAR_ENDING, is_marker, recording_of
+from lucid_pipeline.recorder.sidecar import MARKER_ENDING, SIDECAR_ENDING, is_beside, is_marker, recording_of
 from lucid_pipeline.recorder.walk import Entry, walk
 from lucid_pipeline.stores.catalog import Arrival, Catalog, Failure, Source, Stage
 
@@ -135,7 +135,7 @@ class LandingFolder:
         """What is to be watched from now on, unless it is known, or in progress."""
         path, status = f"{entry.folder}/{entry.name}", entry.status
         recording = recording_of(entry.name)
-        if recording and (entry.name.endswith(SIDECAR_ENDING) or is_marker(status)):
+        if recording and is_beside(entry.name, status):
             self._look_beside(path, status, f"{entry.folder}/{recording}", look)
             return None
         key = hash((path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))

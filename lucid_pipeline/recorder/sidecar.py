@@ -102,6 +102,11 @@ def is_marker(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_MARKER
 
 
+def is_beside(name: str, status: os.stat_result) -> bool:
+    """Whether a file that is named as a sidecar or a marker is one, if its recording is there."""
+    return name.endswith(SIDECAR_ENDING) or is_marker(status)
+
+
 def recording_of(name: str) -> str | None:
     """The name of the recording that a file with this name is the sidecar or marker of; None for any other name."""
     for ending in (SIDECAR_ENDING, MARKER_ENDING):

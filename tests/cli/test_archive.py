@@ -1,5 +1,6 @@
 """`lucid archive`: recordings, by themselves or in folders, become sealed sessions."""
 
+import json
 import os
 import socket
 from collections.abc import Iterable
@@ -7,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lucid_pipeline.archive.session_id import parse_session_id
+from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.archive.session_id import new_session_id, parse_session_id
+from lucid_pipeline.recorder.intake import fingerprint
+from lucid_pipeline.stores.catalog import Source
 from tests.cli.conftest import CAST, META, RECORDINGS, Archived
 from tests.cli.support import Lucid, flip, names, salts, tree
+from tests.lineage.support import home_in
 from tests.processes import ordinary_user
 from tests.support import noise
 
@@ -275,3 +280,59 @@ def test_move_looks_again_at_a_session_that_was_damaged(lucid: Lucid, tmp_path: 
     flip(chunk)
     assert lucid.json("archive", "--move", "file")["failed"] == []
     assert not (tmp_path / "file").exists()
+
+
+def test_what_lies_beside_recordings_in_a_folder_describes_them_and_is_not_archived(lucid: Lucid) -> None:
+    folder = lucid.folder / "recordings"
+    folder.mkdir()
+    for name, data in {
+        "a.cast": CAST,
+        "a.cast.meta.json": b'{"user": "ann", "host": "db-1", "tags": {"case": "1"}}',
+        "a.cast.done": b"",
+        "b.cast": CAST,
+        "b.cast.done": bytes(5000),
+        "lone.done": b"",
+        "lone.meta.json": b"{}",
+    }.items():
+        (folder / name).write_bytes(data)
+    entries = {entry["name"]: entry for entry in lucid.archive(folder, meta={"user": "zoë"})}
+    assert entries.keys() == {"a.cast", "b.cast", "b.cast.done", "lone.done", "lone.meta.json"}
+    said = entries["a.cast"]
+    assert (said["user"], said["host"], said["tags"]) == ("zoë", "db-1", {"case": "1"})
+    assert entries["b.cast"]["host"] is None
+    [named] = lucid.archive(folder / "a.cast.meta.json")
+    assert named["name"] == "a.cast.meta.json"
+
+
+def test_a_bad_sidecar_fails_its_recording_alone_and_is_told(lucid: Lucid) -> None:
+    folder = lucid.folder / "recordings"
+    folder.mkdir()
+    for name in ("bad.cast", "good.cast"):
+        (folder / name).write_bytes(CAST)
+    (folder / "bad.cast.meta.json").write_text('{"password": "correct horse"}')
+    document = lucid.json("archive", folder, status=1)
+    [failed] = document["failed"]
+    assert "bad.cast.meta.json cannot be used: a sidecar has no field 'password'" in failed["reason"]
+    assert "correct horse" not in json.dumps(document)
+    assert [entry["name"] for entry in document["sessions"]] == ["good.cast"]
+    (folder / "bad.cast.meta.json").write_text('{"user": "ann"}')
+    assert {entry["user"] for entry in lucid.archive(folder)} == {"ann", None}
+
+
+def test_a_duplicate_that_landed_is_listed_and_shown_as_one_and_archived_no_more(lucid: Lucid) -> None:
+    landing = lucid.home / "landing"
+    first, again = landing / "a.cast", landing / "b.cast"
+    for path in (first, again):
+        path.write_bytes(CAST)
+    with home_in(lucid.home).catalog() as catalog:
+        for path in (first, again):
+            source = Source(path, fingerprint(path, path.stat()), release=True, landed=True)
+            catalog.register(new_session_id(), source, path.name, SessionMetadata())
+    [sealed] = lucid.archive(first)
+    [duplicate] = lucid.archive(again)
+    assert (duplicate["state"], duplicate["duplicate_of"]) == ("duplicate", sealed["session_id"])
+    assert "before, as another session" in lucid.ok("archive", again).text
+    assert [entry["name"] for entry in lucid.json("list", "--state", "duplicate")] == ["b.cast"]
+    assert sealed["session_id"] in lucid.ok("show", duplicate["session_id"]).text
+    assert lucid.json("archive", "--move", again)["failed"] == []
+    assert not again.exists()

@@ -2,9 +2,13 @@
 
 import shutil
 
+from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id
-from tests.cli.conftest import RECORDINGS, Archived
+from lucid_pipeline.recorder.intake import fingerprint
+from lucid_pipeline.stores.catalog import Source
+from tests.cli.conftest import CAST, RECORDINGS, Archived
 from tests.cli.support import Lucid, flip
+from tests.lineage.support import home_in
 
 SEALED_AWAY = ("name", "user", "host", "protocol", "started_at", "ended_at", "tags", "length", "duration_ms")
 
@@ -108,3 +112,18 @@ def test_a_file_that_is_no_catalog_is_told_with_a_way_out(copied: Archived) -> N
     (copied.lucid.home / "catalog.sqlite3").write_bytes(b"something else entirely" * 100)
     for command in (["list"], ["rebuild-catalog"]):
         assert "rebuild-catalog" in copied.lucid.refused(*command)
+
+
+def test_a_recording_that_lands_again_is_known_by_its_content(lucid: Lucid) -> None:
+    path = lucid.folder / "a.cast"
+    path.write_bytes(CAST)
+    [sealed] = lucid.archive(path)
+    lose_catalog(lucid)
+    lucid.ok("rebuild-catalog")
+    again = lucid.home / "landing" / "a.cast"
+    path.rename(again)
+    with home_in(lucid.home).catalog() as catalog:
+        source = Source(again, fingerprint(again, again.stat()), landed=True)
+        catalog.register(new_session_id(), source, again.name, SessionMetadata())
+    [duplicate] = lucid.archive(again)
+    assert duplicate["duplicate_of"] == sealed["session_id"]

@@ -138,7 +138,7 @@ def _row(path: Path, record: SessionRecord, started: str) -> tuple[object, ...]:
     ratio = f"{(record.length or 0) / stored:.2f}" if stored else ""
     when = "now" if _is_new(record, started) else "before; nothing was done"
     if record.duplicate_of:
-        when = f"is {record.duplicate_of} once more"
+        when = "before, as another session"
     return path, record.session_id, size(record.length), size(stored), ratio, when
 
 
