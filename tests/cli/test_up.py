@@ -1,89 +1,28 @@
 """`lucid up` as a person has it: one command, real processes, real signals; nothing is left behind, however it ends."""
 
-import json
 import os
 import signal
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterRun, DagsterRunStatus, RunsFilter
 
 from lucid_pipeline.archive.sealed import SessionMetadata
-from lucid_pipeline.instance.opened import open_instance
 from lucid_pipeline.instance.stopping import STOPPED_TAG
 from lucid_pipeline.lineage.partitions import PARTITIONS
 from lucid_pipeline.lineage.stages import RECORDING
 from lucid_pipeline.recorder.intake import register
+from tests.cli.running import Up, free_port, instance_of, runtime_of, started
 from tests.cli.support import Lucid
-from tests.lineage.test_user_interface import UserInterface, processes_of
+from tests.lineage.test_user_interface import processes_of
 from tests.processes import eventually
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see what is running")
 
 LOCATIONS = {"session-recorder", "chunk-processor", "session-storage"}
 SERVICES = {"recorder", "processor", "storage", "webserver", "daemon"}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-@dataclass(frozen=True)
-class Up:
-    """A running `lucid up`."""
-
-    process: "subprocess.Popen[bytes]"
-    document: dict[str, Any]
-    log: Path
-    ui: UserInterface
-
-    @property
-    def pids(self) -> dict[str, int]:
-        pids: dict[str, int] = self.document["processes"]
-        return pids
-
-    def said(self, text: str) -> bool:
-        return text in self.log.read_text()
-
-
-@contextmanager
-def started(lucid: Lucid, *, port: int | None = None) -> Iterator[Up]:
-    """Start it, and wait until it says that it is ready; however the test ends, nothing goes on."""
-    port = port or free_port()
-    log, out = lucid.folder / f"{port}.log", lucid.folder / f"{port}.json"
-    with log.open("wb") as err, out.open("wb") as stdout:
-        process = lucid.start("up", "--json", "--port", str(port), stdout=stdout, stderr=err)
-    try:
-        eventually(lambda: out.stat().st_size or process.poll() is not None, 120, every=0.1)
-        assert process.poll() is None, log.read_text()
-        ui = UserInterface(port)
-        yield Up(process, json.loads(out.read_bytes()), log, ui)
-        if process.poll() is None:
-            process.terminate()
-            assert process.wait(60) == 0, log.read_text()
-        eventually(lambda: not processes_of(lucid.home), 10)
-    finally:
-        for left in processes_of(lucid.home):
-            os.kill(left, signal.SIGKILL)
-        process.wait(10)
-
-
-@contextmanager
-def instance_of(lucid: Lucid) -> Iterator[DagsterInstance]:
-    with open_instance(lucid.home / "dagster") as instance:
-        yield instance
-
-
-def runtime_of(lucid: Lucid) -> Path:
-    """The folder with the sockets."""
-    return Path((lucid.home / "dagster" / "up").read_text().split("\n")[1])
 
 
 def add_session(lucid: Lucid, length: int) -> str:

@@ -12,7 +12,8 @@ from dagster._core.test_utils import create_run_for_test
 
 from lucid_pipeline.archive.chunking import MIB
 from lucid_pipeline.instance.processes import registered_process
-from lucid_pipeline.lineage.backlog import BACKLOG_TAG, SIZE_TAG, STOPPED_TAG, Backlog
+from lucid_pipeline.instance.stopping import STOPPED_TAG
+from lucid_pipeline.lineage.backlog import BACKLOG_TAG, SIZE_TAG, Backlog
 from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS
 from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.processor.sensors import BACKLOG as PROCESS
