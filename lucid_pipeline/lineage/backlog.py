@@ -38,6 +38,7 @@ from dagster._core.storage.tags import (
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.errors import SessionNotFound, UsageError
 from lucid_pipeline.instance.processes import claimed_partitions
+from lucid_pipeline.instance.stopping import STOPPED_TAG
 from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS, SESSIONS, contiguous_ranges
 from lucid_pipeline.lineage.progress import stages_left, standings_before
 from lucid_pipeline.lineage.retries import record_attempt
@@ -48,9 +49,6 @@ from lucid_pipeline.stores.catalog import Catalog, Failure, SessionRecord
 SIZE_TAG = "lucid/size"
 HUGE = "huge"
 BACKLOG_TAG = "lucid/backlog"
-STOPPED_TAG = "lucid/stopped"
-"""Set on a run that was ended because Lucid was: no fault of its sessions."""
-
 TICK_SECONDS = 1
 """Seconds between two looks, at least; the daemon itself looks every few seconds."""
 
@@ -100,7 +98,7 @@ class Backlog:
             settings: say what is huge, and how failures are retried.
             cursor: up to when ended runs have been looked at.
         """
-        partitions = _Partitions(instance)
+        partitions = Partitions(instance)
         cursor = self._count_dead_runs(instance, catalog, settings, partitions, cursor)
         # The runs first: one that ends between the two questions leaves its sessions to the next tick.
         claimed = claimed_partitions(Path(instance.root_directory))
@@ -154,7 +152,7 @@ class Backlog:
         instance: DagsterInstance,
         catalog: Catalog,
         settings: Settings,
-        partitions: "_Partitions",
+        partitions: "Partitions",
         cursor: str | None,
     ) -> str:
         """Count ended runs that left no outcome as failed attempts of their sessions; returns the cursor from now on.
@@ -186,7 +184,7 @@ class Backlog:
         return first if first in self.stages else None
 
 
-class _Partitions:
+class Partitions:
     """The partition keys of an instance, read when they are first asked for."""
 
     def __init__(self, instance: DagsterInstance) -> None:
