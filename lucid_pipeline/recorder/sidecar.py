@@ -89,10 +89,14 @@ def read_sidecar(recording: Path) -> SessionMetadata | None:
 
 
 def is_taken_in(recording: Path, metadata: SessionMetadata) -> bool:
-    """Whether a session has all that the sidecar of its recording says, or what outweighs it; false without one."""
+    """Whether a session has all that the sidecar of its recording says, or what outweighs it; false without one.
+
+    Raises:
+        TransientError: the sidecar cannot be read now.
+    """
     try:
         said = read_sidecar(recording)
-    except (PermanentError, TransientError):
+    except PermanentError:
         return False
     return said is not None and metadata.completed_by(said) == metadata
 

@@ -4,6 +4,8 @@ import fcntl
 import os
 import resource
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from lucid_pipeline.archive.recording import FileIdentity, RecordingFile, open_r
 from lucid_pipeline.errors import PermanentError, TransientError
 from tests.support import noise
 
+ROOT = Path(__file__).parents[2]
 DATA = noise(100_000)
 
 
@@ -170,6 +173,37 @@ def test_whether_somebody_has_it_open_for_writing_can_be_told(mode: str, path: P
             with path.open(mode):
                 assert recording.is_being_written() is (mode != "rb")
             assert not recording.is_being_written()
+
+
+OPEN_BETWEEN = """
+import fcntl, os, sys
+from pathlib import Path
+from lucid_pipeline.archive.recording import open_recording
+
+path = Path(sys.argv[1])
+ask = fcntl.fcntl
+
+def ask_and_be_interrupted(descriptor, command, argument):
+    answer = ask(descriptor, command, argument)
+    if (command, argument) == (fcntl.F_SETLEASE, fcntl.F_RDLCK):
+        try:
+            os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except BlockingIOError:
+            print("the writer has to wait", flush=True)
+    return answer
+
+fcntl.fcntl = ask_and_be_interrupted
+with open_recording(path) as recording:
+    print(recording.is_being_written(), flush=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+"""
+
+
+def test_a_writer_that_comes_while_it_is_asked_ends_nobody(path: Path) -> None:
+    """Whoever holds a lease that is in the way is sent a signal, which ends a process by itself."""
+    command = [sys.executable, "-c", OPEN_BETWEEN, str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (ended.returncode, ended.stdout) == (0, "the writer has to wait\nFalse\n"), ended.stderr
 
 
 def test_where_it_cannot_be_told_nobody_has(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

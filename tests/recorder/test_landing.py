@@ -478,6 +478,23 @@ def test_a_folder_that_is_exchanged_for_a_link_leads_nowhere(landing: Landing, t
     assert (record.name, record.failure is not None) == ("inside", True)
 
 
+def test_a_folder_that_is_exchanged_just_before_it_is_opened_leads_nowhere(tmp_path: Path) -> None:
+    inside = tmp_path / "landing" / "inside"
+    inside.mkdir(parents=True)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "a.cast").touch()
+    refused = []
+
+    def exchange(path: str) -> bool:
+        inside.rmdir()
+        inside.symlink_to(tmp_path / "secret")
+        return True
+
+    entries = list(walk(tmp_path / "landing", exchange, lambda path, reason: refused.append(path)))
+    assert not any(entries)
+    assert refused == [str(inside)]
+
+
 def test_lucids_own_files_are_no_recordings(tmp_path: Path) -> None:
     """A landing folder around the home: keys must not end up in the archive, nor be removed."""
     home = home_in(tmp_path / "landing" / "home", landing_dir=tmp_path / "landing")
@@ -486,6 +503,8 @@ def test_lucids_own_files_are_no_recordings(tmp_path: Path) -> None:
     with home.catalog(create=True) as catalog:
         landing = Landing(home, catalog)
         landing.drop("a.cast")
+        (home.settings.home / "archive" / "/".join("d" * 100)).mkdir(parents=True)
+        assert landing.look().messages == [], "they are not even looked at"
         landing.settle()
         landing.settle()
         assert landing.names() == {"a.cast"}
