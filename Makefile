@@ -9,10 +9,10 @@ unexport PYTHONHOME PYTHONPATH
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock clean FORCE
+.PHONY: help demo test check bench bench-throughput lock clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s%s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.ready ## archive the bundled sample recordings, verify them and show the result
 	@.venv/bin/lucid demo
@@ -29,6 +29,9 @@ check: .venv/.ready ## check formatting, lint, types, dependencies and the Dagst
 
 bench: .venv/.ready ## measure archive and export beside restic, borg and zstd | age
 	@.venv/bin/python -m tests.bench $(ARGS)
+
+bench-throughput: .venv/.ready ## measure a running lucid up: sessions an hour, from drop to manifest, memory
+	@.venv/bin/python -m tests.bench.throughput $(ARGS)
 
 lock: ## resolve pyproject.toml into requirements.lock (needs uv); ARGS=--upgrade takes newer versions
 	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-strip-extras \
