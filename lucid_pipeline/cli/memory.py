@@ -11,7 +11,7 @@ from lucid_pipeline.archive.verify import VerificationReport
 from lucid_pipeline.cli.output import warn
 from lucid_pipeline.errors import LucidError, SessionNotFound
 from lucid_pipeline.home import Home
-from lucid_pipeline.stores.catalog import Catalog, SessionFilter, SessionRecord, State
+from lucid_pipeline.stores.catalog import Catalog, SessionRecord
 
 
 class Memory:
@@ -26,7 +26,7 @@ class Memory:
         if self._catalog is None:
             return []
         try:
-            return [record.session_id for record in self._catalog.find(SessionFilter(state=State.SEALED))]
+            return self._catalog.sealed()
         except LucidError as error:
             self._lose(error)
             return []

@@ -1,8 +1,13 @@
-"""When storage looks after the archive by itself."""
+"""What storage does by the clock."""
 
+from lucid_pipeline.lineage.reconciliation import Reconciliation
+from lucid_pipeline.lineage.stages import MANIFEST, MERKLE_TREE
 from lucid_pipeline.lineage.upkeep import by_the_clock
 from lucid_pipeline.storage.scrub import scrub_job
 
+RECONCILIATION = Reconciliation("reconcile_seal", (MERKLE_TREE, MANIFEST), minute=35)
+
+JOBS = [scrub_job, RECONCILIATION.job()]
 SCHEDULES = [
     by_the_clock(
         "scrub_nightly",
@@ -10,4 +15,5 @@ SCHEDULES = [
         scrub_job,
         "Verifies a share of all sealed sessions, the longest unverified first.",
     ),
+    RECONCILIATION.schedule(),
 ]

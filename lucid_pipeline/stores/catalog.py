@@ -260,8 +260,8 @@ class Catalog(Protocol):
     def holding(self) -> Holding:
         """What is sealed, counted."""
 
-    def ended(self) -> list[UUID]:
-        """The sessions that have ended, all of them, oldest id first."""
+    def sealed(self) -> list[UUID]:
+        """All sessions that are sealed, oldest id first."""
 
     def unswept(self, sealed_before: datetime, after: UUID | None, limit: int) -> list[SessionRecord]:
         """Sealed sessions in whose place no leftovers have been looked for since, in the order of their ids.

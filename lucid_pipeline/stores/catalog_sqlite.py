@@ -222,10 +222,10 @@ class SqliteCatalog(Catalog):
         return Holding(*row)
 
     @override
-    def ended(self) -> list[UUID]:
-        statement = "SELECT session_id FROM sessions WHERE state IN (?, ?) ORDER BY session_id"
+    def sealed(self) -> list[UUID]:
         with self._connection() as connection:
-            return [UUID(row["session_id"]) for row in connection.execute(statement, ENDED)]
+            rows = connection.execute("SELECT session_id FROM seals ORDER BY session_id")
+            return [UUID(row["session_id"]) for row in rows]
 
     @override
     def unswept(self, sealed_before: datetime, after: UUID | None, limit: int) -> list[SessionRecord]:

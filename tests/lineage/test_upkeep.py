@@ -15,6 +15,8 @@ from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from lucid_pipeline.lineage import upkeep
 from lucid_pipeline.lineage.upkeep import by_the_clock, host_time_zone
+from lucid_pipeline.processor.definitions import defs as processor
+from lucid_pipeline.recorder.definitions import defs as recorder
 from lucid_pipeline.storage.definitions import defs as storage
 
 
@@ -65,7 +67,7 @@ def test_nothing_starts_while_the_last_run_is_under_way() -> None:
             instance.delete_run(run.run_id)
 
 
-@pytest.mark.parametrize("definitions", [storage])
+@pytest.mark.parametrize("definitions", [recorder, processor, storage])
 def test_every_schedule_is_on_and_goes_by_the_hosts_clock(definitions: object) -> None:
     schedules = list(definitions.schedules or [])  # type: ignore[attr-defined]
     assert schedules

@@ -466,16 +466,13 @@ class CatalogContract:
         register(catalog)
         assert catalog.holding() == Holding(2, 2**40 + 1)
 
-    def test_sessions_have_ended_when_they_are_sealed_or_duplicates(self, catalog: Catalog) -> None:
-        assert catalog.ended() == []
-        first, second, unfinished = landed(catalog), landed(catalog), landed(catalog)
-        for session_id in (first, second):
-            catalog.describe(session_id, 1)
-            catalog.record_content(session_id, b"content")
-        catalog.record_seal(first, SEAL)
+    def test_all_that_is_sealed_is_listed(self, catalog: Catalog) -> None:
+        assert catalog.sealed() == []
+        first, unfinished, second = (register(catalog) for _ in range(3))
         catalog.hand_over(unfinished, Stage.MERKLE_TREE, b"", State.HASHED)
-        assert catalog.get(second).state is State.DUPLICATE
-        assert catalog.ended() == [first, second]
+        for session_id in (second, first):
+            catalog.record_seal(session_id, SEAL)
+        assert catalog.sealed() == [first, second]
 
     def test_a_sealed_session_is_swept_once_for_every_manifest(self, catalog: Catalog) -> None:
         sealed_at = datetime(2026, 3, 1, 10, 5, tzinfo=UTC)
