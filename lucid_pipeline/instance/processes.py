@@ -14,8 +14,6 @@ from lucid_pipeline.instance.locks import exclusive
 
 PROCESS_TAG = "lucid/process"
 
-_FOLDER = "processes"
-
 
 @dataclass(frozen=True, slots=True)
 class RegisteredProcess:
@@ -77,7 +75,7 @@ def _claims(path: Path) -> Iterator[str]:
 def is_alive(folder: Path, name: str) -> bool:
     """Whether a registered process lives."""
     try:
-        descriptor = os.open(folder / _FOLDER / name, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(_processes(folder) / name, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
