@@ -63,7 +63,7 @@ class UserInterface:
                 "before": [key["path"][0] for key in node["dependedByKeys"]],
                 "location": node["repository"]["location"]["name"],
                 "executable": node["isExecutable"],
-                "partitions": node["partitionDefinition"]["name"],
+                "partitions": (node["partitionDefinition"] or {}).get("name"),
                 "group": node["groupName"],
             }
             for node in nodes
@@ -78,6 +78,24 @@ class UserInterface:
             key=key,
         )
         assert answer["addDynamicPartition"]["__typename"] == "AddDynamicPartitionSuccess"
+
+    def stop_sensors(self) -> None:
+        """Leave everything to the person at the browser."""
+        found = self.ask(
+            """{ repositoriesOrError { ... on RepositoryConnection { nodes { sensors { sensorState { id } } } } } }"""
+        )["repositoriesOrError"]["nodes"]
+        for state in (sensor["sensorState"]["id"] for node in found for sensor in node["sensors"]):
+            answer = self.ask("mutation($id: String!) { stopSensor(id: $id) { __typename } }", id=state)
+            assert answer["stopSensor"]["__typename"] == "StopSensorMutationResult", answer
+
+    def backfill(self, stages: Sequence[str], keys: Sequence[str]) -> None:
+        """Start a backfill of assets, of whatever locations, for some partitions."""
+        answer = self.ask(
+            """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+                __typename ... on PythonError { message } } }""",
+            params={"assetSelection": [{"path": [stage]} for stage in stages], "partitionNames": list(keys)},
+        )["launchPartitionBackfill"]
+        assert answer["__typename"] == "LaunchBackfillSuccess", answer
 
     def materialize(self, location: str, stages: Sequence[str], first: str, last: str) -> str:
         """Materialize assets of one location for a range of partitions in one run; returns how it ended."""
@@ -189,10 +207,13 @@ def test_a_user_sees_one_lineage_and_takes_recordings_through_it(interface: User
     assert interface.locations() == dict.fromkeys(
         ("session-recorder", "chunk-processor", "session-storage"), "RepositoryLocation"
     )
-    assert interface.graph() == {
+    graph = interface.graph()
+    archive = graph.pop("archive")
+    assert (archive["after"], archive["executable"]) == ([MANIFEST], False)
+    assert graph == {
         stage: {
             "after": list(LINEAGE[max(0, n - 1) : n]),
-            "before": list(LINEAGE[n + 1 : n + 2]),
+            "before": list((*LINEAGE, "archive")[n + 1 : n + 2]),
             "location": OWNER[stage],
             "executable": True,
             "partitions": "sessions",
@@ -201,6 +222,7 @@ def test_a_user_sees_one_lineage_and_takes_recordings_through_it(interface: User
         for n, stage in enumerate(LINEAGE)
     }
 
+    interface.stop_sensors()
     first, second, bad = (stages.land(data) for data in (CAST, text(100_000), b"gone tomorrow"))
     stages.path(bad).unlink()
     for session_id in (first, second, bad):
