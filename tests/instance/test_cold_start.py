@@ -1,6 +1,6 @@
 """Everything at once on a home whose instance is not there yet: nothing breaks it, and all of it works afterwards.
 
-`LUCID_COLD_STARTS` says how often; twice where it is not set.
+`COLD_STARTS` says how often; twice where it is not set.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.lineage.test_user_interface import UserInterface, processes_of
 from tests.processes import eventually
 from tests.support import text
 
-TIMES = range(int(os.environ.get("LUCID_COLD_STARTS", "2")))
+TIMES = range(int(os.environ.get("COLD_STARTS", "2")))
 TROUBLE = re.compile("locked|already exists|UNIQUE constraint|no such table|malformed|Traceback")
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to end what was started")
