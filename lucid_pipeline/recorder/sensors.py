@@ -15,7 +15,12 @@ BACKLOG = Backlog("record", (RECORDING,))
 record = BACKLOG.job()
 
 
-@sensor(job_name=BACKLOG.name, minimum_interval_seconds=TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+@sensor(
+    job_name=BACKLOG.name,
+    description="Registers recordings that are finished in the landing folder, and requests runs for those that wait.",
+    minimum_interval_seconds=TICK_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+)
 def landed_recordings(
     context: SensorEvaluationContext,
     catalog: ResourceParam[Catalog],
