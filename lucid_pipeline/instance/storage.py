@@ -11,6 +11,7 @@ under way in the catalog, and what a forgotten run covered is requested again.
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from dagster import EventLogEntry
 from dagster._core.event_api import EventHandlerFn
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log.polling_event_watcher import SqlPollingEventWatcher
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import DynamicPartitionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite import SqliteScheduleStorage
@@ -36,12 +37,25 @@ MOST_SHARDS = 4
 """Event logs of runs that a process keeps open. Each is up to three open files: database, log, and shared memory."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Partitions:
+    """Partition keys, the version of the file in which they were last found unchanged, and what a change would change.
+
+    SQLite raises the version when others have written; what this process writes itself does not count.
+    """
+
+    version: object
+    last: object
+    keys: Sequence[str]
+
+
 class PooledEventLog(SqliteEventLogStorage):
     """One connection a file, and one thread at a time, as in Dagster's own; `_connect` is its one way to any file."""
 
     def __init__(self, folder: Path) -> None:
         self._shards: OrderedDict[str, Engine] = OrderedDict()
         self._tables: set[str] = set()
+        self._partitions: dict[str, _Partitions] = {}
         self._watcher: SqlPollingEventWatcher | None = None
         super().__init__(str(folder))
 
@@ -69,6 +83,29 @@ class PooledEventLog(SqliteEventLogStorage):
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
+
+    @override
+    def get_dynamic_partitions(self, partitions_def_name: str) -> Sequence[str]:
+        """Asked for every session of a run, and 0.1 s long where there are 20,000: read again only after a change."""
+        known = self._partitions.get(partitions_def_name)
+        with self.index_connection() as connection:
+            version = connection.exec_driver_sql("PRAGMA data_version").scalar()
+            if known and known.version == version:
+                return list(known.keys)
+            last = _last_partition(connection, partitions_def_name)
+        keys = known.keys if known and known.last == last else super().get_dynamic_partitions(partitions_def_name)
+        self._partitions[partitions_def_name] = _Partitions(version, last, keys)
+        return list(keys)
+
+    @override
+    def add_dynamic_partitions(self, partitions_def_name: str, partition_keys: Sequence[str]) -> None:
+        super().add_dynamic_partitions(partitions_def_name, partition_keys)
+        self._partitions.pop(partitions_def_name, None)
+
+    @override
+    def delete_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> None:
+        super().delete_dynamic_partition(partitions_def_name, partition_key)
+        self._partitions.pop(partitions_def_name, None)
 
     @override
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
@@ -114,6 +151,15 @@ class PooledEventLog(SqliteEventLogStorage):
         with self._db_lock:
             while self._shards:
                 self._shards.popitem()[1].dispose()
+
+
+def _last_partition(connection: Connection, name: str) -> object:
+    """How many partitions there are, and the last: rows get ascending numbers, so that it shows if there are others."""
+    table = DynamicPartitionsTable.c
+    ours = table.partitions_def_name == name
+    count = connection.execute(db.select(db.func.count()).where(ours)).scalar()
+    last = db.select(table.id, table.partition).where(ours).order_by(table.id.desc()).limit(1)
+    return count, tuple(connection.execute(last).first() or ())
 
 
 def _inserted_id(connection: Connection, insert: db.Insert, row: Mapping[str, Any]) -> int:

@@ -25,12 +25,14 @@ from dagster import (
     in_process_executor,
 )
 from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from lucid_pipeline.instance.storage import MOST_SHARDS
 from tests.lineage.test_definitions import ROOT
 from tests.processes import eventually
 
 KEYS = [f"key-{n}" for n in range(5)]
+OTHERS = [f"other-{n}" for n in range(5)]
 PARTITIONS = DynamicPartitionsDefinition(name="sessions")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -212,3 +214,45 @@ def test_wiping_it_leaves_it_usable(tmp_path: Path) -> None:
         assert materialized(instance, "first") == set()
         materialize(instance, *KEYS)
         assert materialized(instance, "first") == set(KEYS)
+
+
+def test_partitions_that_another_process_adds_or_removes_are_seen_at_once(tmp_path: Path) -> None:
+    with opened(tmp_path) as here, opened(tmp_path) as there:
+        expected: list[str] = []
+        for key in [*KEYS, *OTHERS]:
+            there.add_dynamic_partitions("sessions", [key])
+            expected.append(key)
+            assert here.get_dynamic_partitions("sessions") == there.get_dynamic_partitions("sessions") == expected
+        for key in (OTHERS[-1], KEYS[0], OTHERS[1]):
+            there.delete_dynamic_partition("sessions", key)
+            expected.remove(key)
+            assert here.get_dynamic_partitions("sessions") == expected
+            there.add_dynamic_partitions("sessions", [f"new {key}"])
+            expected.append(f"new {key}")
+            assert here.get_dynamic_partitions("sessions") == expected
+        assert here.get_dynamic_partitions("others") == []
+
+
+def test_the_partitions_that_were_answered_may_be_changed(tmp_path: Path) -> None:
+    with opened(tmp_path) as instance:
+        instance.add_dynamic_partitions("sessions", KEYS)
+        answer = instance.get_dynamic_partitions("sessions")
+        assert isinstance(answer, list)
+        answer.clear()
+        assert instance.get_dynamic_partitions("sessions") == KEYS
+
+
+def test_partitions_are_not_read_again_for_every_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    read = SqliteEventLogStorage.get_dynamic_partitions
+
+    def watched(storage: SqliteEventLogStorage, name: str) -> Any:
+        reads.append(name)
+        return read(storage, name)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "get_dynamic_partitions", watched)
+    with opened(tmp_path) as instance:
+        instance.add_dynamic_partitions("sessions", KEYS)
+        for _ in range(10):
+            assert instance.get_dynamic_partitions("sessions") == KEYS
+    assert reads == ["sessions"]
