@@ -32,6 +32,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from typing_extensions import override
 
 from lucid_pipeline.instance.locks import exclusive
+from lucid_pipeline.instance.made import Made
 
 MOST_SHARDS = 4
 """Event logs of runs that a process keeps open. Each is up to three open files: database, log, and shared memory."""
@@ -52,7 +53,8 @@ class _Partitions:
 class PooledEventLog(SqliteEventLogStorage):
     """One connection a file, and one thread at a time, as in Dagster's own; `_connect` is its one way to any file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, made: Made | None = None) -> None:
+        self._folder, self._made = folder, made
         self._shards: OrderedDict[str, Engine] = OrderedDict()
         self._tables: set[str] = set()
         self._partitions: dict[str, _Partitions] = {}
@@ -76,6 +78,14 @@ class PooledEventLog(SqliteEventLogStorage):
         for name in runs[:-MOST_SHARDS]:
             self._shards.pop(name).dispose()
         return engine
+
+    @override
+    def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:
+        if self._made is None or for_index_shard:
+            super()._initdb(engine, for_index_shard)
+        else:
+            with exclusive(self._folder, "lock"):
+                self._made.make_event_log(engine)
 
     @override
     def has_table(self, table_name: str) -> bool:
@@ -217,10 +227,17 @@ class PooledSqliteStorage(DagsterSqliteStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         folder = Path(base_dir)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with exclusive(folder, "storage-lock"):
-            super().__init__(base_dir, inst_data)
-        self._event_log_storage = PooledEventLog(folder / "history" / "runs")
+        logs = folder / "history" / "runs"
+        made = Made.noted(folder)
+        if made is None:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with exclusive(folder, "storage-lock"):
+                super().__init__(base_dir, inst_data)
+                made = Made.note(folder, self._event_log_storage)
+        else:
+            self.base_dir, self._inst_data = base_dir, inst_data
+            super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
+        self._event_log_storage = PooledEventLog(logs, made)
         self._run_storage = _Runs(create_db_conn_string(str(folder / "history"), "runs"))
         self._schedule_storage = _Schedules(create_db_conn_string(str(folder / "schedules"), "schedules"))
 

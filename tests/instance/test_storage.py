@@ -1,5 +1,6 @@
 """The pooled storage: what Dagster's own would have written, in the same files, by several processes, bounded."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 from dagster import (
     AssetExecutionContext,
     AssetKey,
@@ -256,3 +258,23 @@ def test_partitions_are_not_read_again_for_every_session(tmp_path: Path, monkeyp
         for _ in range(10):
             assert instance.get_dynamic_partitions("sessions") == KEYS
     assert reads == ["sessions"]
+
+
+def test_a_storage_that_is_there_is_opened_and_gets_runs_without_a_look_at_migrations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path):
+        pass
+    monkeypatch.delattr(ScriptDirectory, "from_config")
+    with opened(tmp_path) as instance:
+        assert materialize(instance, *KEYS).success
+
+
+def test_another_version_of_dagster_looks_at_it_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as instance:
+        materialize(instance, *KEYS[:2])
+    noted = json.loads((tmp_path / "storage.json").read_text())
+    (tmp_path / "storage.json").write_text(json.dumps({**noted, "dagster": "0.1"}))
+    with opened(tmp_path) as instance:
+        assert materialized(instance, "second") == set(KEYS[:2])
+    assert json.loads((tmp_path / "storage.json").read_text()) == noted
