@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     scrub_megabytes_per_second: float = Field(
         default=20, gt=0, le=100_000, description="how fast the scrub and the sweep read from the archive at most"
     )
+    sweep_after_hours: float = Field(
+        default=24, ge=1, le=24 * 365, description="age at which what no manifest refers to may be removed"
+    )
 
     @field_validator("chunk_size")
     @classmethod

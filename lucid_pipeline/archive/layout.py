@@ -1,7 +1,7 @@
 """Names of objects in an archive (docs/format.md, "Object store layout"). All are made of ids, numbers and digests."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 SESSIONS = "sessions/"
@@ -9,6 +9,10 @@ LAST_SEQUENCE = 2**31 - 1
 
 _NAME_DIGITS = 32
 _MANIFEST = re.compile(r"manifest\.([0-9]{4}|[1-9][0-9]{4,9})\.dsse\.json")
+_REFERRED_TO = re.compile(
+    rf"chunks/[0-9]{{8}}\.[0-9a-f]{{{_NAME_DIGITS}}}"
+    rf"|chunk-table\.[0-9a-f]{{{_NAME_DIGITS}}}\.json|sealed\.[0-9a-f]{{{_NAME_DIGITS}}}\.luc"
+)
 
 
 def session_prefix(session_id: UUID) -> str:
@@ -16,9 +20,14 @@ def session_prefix(session_id: UUID) -> str:
     return f"{SESSIONS}{session_id}/"
 
 
+def chunks_prefix(session_id: UUID) -> str:
+    """Where the chunk objects of a session lie."""
+    return f"{session_prefix(session_id)}chunks/"
+
+
 def chunk_key(session_id: UUID, index: int, digest: bytes) -> str:
     """Name of a chunk object with this SHA-256."""
-    return f"{session_prefix(session_id)}chunks/{index:08d}.{_short(digest)}"
+    return f"{chunks_prefix(session_id)}{index:08d}.{_short(digest)}"
 
 
 def chunk_table_key(session_id: UUID, digest: bytes) -> str:
@@ -38,9 +47,19 @@ def manifest_key(session_id: UUID, sequence: int) -> str:
 
 def latest_sequence(session_id: UUID, keys: Iterable[str]) -> int | None:
     """The highest sequence number among the manifests in a session's keys."""
+    return max(sequences(session_id, keys), default=None)
+
+
+def sequences(session_id: UUID, keys: Iterable[str]) -> Iterator[int]:
+    """The sequence numbers of the manifests in a session's keys."""
     prefix = session_prefix(session_id)
     names = (_MANIFEST.fullmatch(key.removeprefix(prefix)) for key in keys)
-    return max((number for name in names if name and (number := int(name[1])) <= LAST_SEQUENCE), default=None)
+    return (number for name in names if name and (number := int(name[1])) <= LAST_SEQUENCE)
+
+
+def may_be_referred_to(session_id: UUID, key: str) -> bool:
+    """Whether a key is one of those objects of a session that count only if a manifest refers to them."""
+    return bool(_REFERRED_TO.fullmatch(key.removeprefix(session_prefix(session_id))))
 
 
 def _short(digest: bytes) -> str:

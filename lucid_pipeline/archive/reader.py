@@ -99,11 +99,24 @@ def load_manifest(
         raise DamageError(DamageCode.MISSING_OBJECT, name, "the catalog knows this manifest")
     if not sequence:
         raise SessionNotFound(f"the archive has no manifest of session {session_id}", "see: lucid list")
+    signed = load_manifest_of(session_id, sequence, store, trusted)
+    name = manifest_key(session_id, sequence)
+    if known and known.sequence == sequence and known.envelope_sha256 != signed.envelope_sha256:
+        raise DamageError(DamageCode.OBJECT_DIGEST_MISMATCH, name, "it is not the manifest that the catalog knows")
+    return signed
+
+
+def load_manifest_of(
+    session_id: UUID, sequence: int, store: ObjectStore, trusted: Sequence[PublicKey]
+) -> SignedManifest:
+    """The manifest of a session with this number, its signature verified.
+
+    Raises:
+        DamageError: `missing_object`, and all that `open_envelope` raises.
+    """
     name = manifest_key(session_id, sequence)
     signed = open_envelope(bytes(fetch(name, LARGEST_ENVELOPE, store)), trusted, name)
     signed.manifest.check_place(session_id, sequence, name)
-    if known and known.sequence == sequence and known.envelope_sha256 != signed.envelope_sha256:
-        raise DamageError(DamageCode.OBJECT_DIGEST_MISMATCH, name, "it is not the manifest that the catalog knows")
     return signed
 
 

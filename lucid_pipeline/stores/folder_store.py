@@ -6,6 +6,7 @@ disk, would wait forever at a pipe, and would list nothing at all beside a file 
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +19,14 @@ from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStat
 from lucid_pipeline.errors import TransientError, UsageError
 from lucid_pipeline.paths import full_disk, hint_for, is_full
 
+_PARTIAL = re.compile(r"(?:.*/)?\.[0-9a-f]{16}\.partial")
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
+
+
+def is_partial(key: str) -> bool:
+    """Whether a key is the temporary name of an object that a process which died was writing; others have none."""
+    return bool(_PARTIAL.fullmatch(key))
 
 
 class FolderStore(ObjectStore):
