@@ -70,7 +70,8 @@ class Backlog:
 
     def job(self) -> UnresolvedAssetJobDefinition:
         """The job of these stages."""
-        return define_asset_job(self.name, selection=list(self.stages))
+        stages = " and ".join(self.stages)
+        return define_asset_job(self.name, selection=list(self.stages), description=f"Make {stages} of sessions.")
 
     def sensor(self, name: str, description: str) -> SensorDefinition:
         """A sensor that does nothing but request runs for what waits."""

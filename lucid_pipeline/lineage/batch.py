@@ -9,6 +9,8 @@ from contextlib import suppress
 from uuid import UUID
 
 from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckResult,
     AssetExecutionContext,
     AssetKey,
     AssetMaterialization,
@@ -18,10 +20,13 @@ from dagster import (
 )
 from dagster import Failure as StepFailure
 
+from lucid_pipeline.archive.damage import DamageError
 from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.errors import LucidError, PermanentError, UsageError
+from lucid_pipeline.lineage.metadata import table
 from lucid_pipeline.lineage.retries import record_attempt
+from lucid_pipeline.lineage.stages import CHECKED, INTACT
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Failure
 
@@ -46,6 +51,7 @@ def materialize_sessions(
     stage = context.asset_key.to_user_string()
     done: dict[str, Metadata] = {}
     reasons: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     permanent = True
     for key in context.partition_keys:
         try:
@@ -55,6 +61,8 @@ def materialize_sessions(
             reasons[key] = reason = reason_of(error)
             is_permanent = isinstance(error, PermanentError | UsageError)
             permanent = permanent and is_permanent
+            if isinstance(error, DamageError):
+                damaged[key] = reason
             context.log.error("session %s failed: %s", key, reason)
             # Of a key that is none of its sessions', or when it fails itself, the catalog learns nothing.
             with suppress(LucidError):
@@ -65,10 +73,13 @@ def materialize_sessions(
     if reasons:
         for key, metadata in done.items():
             context.log_event(AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
+        if stage in CHECKED and (done or damaged):
+            context.log_event(_found(context.asset_key, len(done), damaged))
         raise StepFailure(_summary(reasons, len(context.partition_keys)), metadata=reasons, allow_retries=not permanent)
     for key, metadata in done.items():
         context.add_asset_metadata(metadata, partition_key=key)
-    return MaterializeResult()
+    passed = AssetCheckResult(check_name=INTACT, passed=True, metadata={"sessions": len(done)})
+    return MaterializeResult(check_results=[passed] if stage in CHECKED else None)
 
 
 def duplicate_metadata(original: UUID) -> Metadata:
@@ -105,6 +116,17 @@ def _observation(asset: AssetKey, partition: str, failure: Failure) -> AssetObse
         outlook = f"is tried again after {timestamp(failure.retry_at)}"
     metadata = {"failure": MetadataValue.text(failure.reason), "outlook": MetadataValue.text(outlook)}
     return AssetObservation(asset, partition=partition, metadata=metadata)
+
+
+def _found(asset: AssetKey, intact: int, damaged: Mapping[str, str]) -> AssetCheckEvaluation:
+    """What a check says of a run that ends in failure: Dagster would not ask for it any more."""
+    metadata: dict[str, MetadataValue] = {
+        "sessions": MetadataValue.int(intact + len(damaged)),
+        "damaged": MetadataValue.int(len(damaged)),
+    }
+    if damaged:
+        metadata["damaged_sessions"] = table(("session", "reason"), list(damaged.items()))
+    return AssetCheckEvaluation(asset_key=asset, check_name=INTACT, passed=not damaged, metadata=metadata)
 
 
 def _summary(reasons: Mapping[str, str], total: int) -> str:

@@ -2,11 +2,26 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Any
 
-from dagster import AssetsDefinition, AssetSpec, BackfillPolicy, BetaWarning, asset
+from dagster import (
+    AssetCheckSpec,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    BetaWarning,
+    MaterializeResult,
+    asset,
+    with_source_code_references,
+)
 
 from lucid_pipeline.lineage.partitions import SESSIONS
+
+RECORDER = "session-recorder"
+PROCESSOR = "chunk-processor"
+STORAGE = "session-storage"
+"""The three code locations."""
 
 RECORDING = "recording"
 CHUNKS = "chunks"
@@ -18,26 +33,65 @@ LINEAGE = (RECORDING, CHUNKS, ENCRYPTED_CHUNKS, MERKLE_TREE, MANIFEST)
 """All stages, from the recording to its proof."""
 
 GROUP = "sessions"
+_HOLDS_TAG = "lucid/holds"
+
+INTACT = "intact"
+CHECKED = {
+    MERKLE_TREE: "Every object of these sessions came back from the archive as it was put there.",
+    MANIFEST: "Every manifest of these sessions was read back, and proves what was hashed.",
+}
+"""Stages that end with a check of that name, and what it says. It is done with the stage's own work."""
 
 
-def stage(name: str, *, after: Sequence[str] = (), kind: str) -> Callable[[Callable[..., Any]], AssetsDefinition]:
+class Holds(StrEnum):
+    """What an asset is about, and so who must not see it."""
+
+    PLAINTEXT = "plaintext"
+    CIPHERTEXT = "ciphertext"
+    PROOF = "proof"
+
+
+def stage(
+    name: str, *, after: Sequence[str] = (), kind: str, location: str, holds: Holds
+) -> Callable[[Callable[..., Any]], AssetsDefinition]:
     """Declare a stage: an asset with one partition a session, of which one run takes any range.
 
     Args:
         name: its key.
         after: keys of the assets it is made from.
         kind: what Dagster's UI shows it as.
+        location: the code location that it belongs to.
+        holds: what it is about.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BetaWarning)  # Dagster calls the policy below beta; batches rest on it
-        return asset(
-            name=name,
-            deps=after,
-            kinds={kind},
-            partitions_def=SESSIONS,
-            group_name=GROUP,
-            backfill_policy=BackfillPolicy.single_run(),
-        )
+
+    def declare(function: Callable[..., Any]) -> AssetsDefinition:
+        # Where there is a check too, Dagster knows its result only without a type parameter.
+        function.__annotations__["return"] = MaterializeResult
+        with warnings.catch_warnings():
+            # Dagster calls the policy, on which batches rest, and the links to the source beta.
+            warnings.simplefilter("ignore", BetaWarning)
+            declared = asset(
+                name=name,
+                deps=after,
+                kinds={kind},
+                owners=[f"team:{location}"],
+                tags={_HOLDS_TAG: holds.value},  # Dagster serializes no enums of others
+                partitions_def=SESSIONS,
+                group_name=GROUP,
+                backfill_policy=BackfillPolicy.single_run(),
+                check_specs=_checks(name),
+            )(function)
+            [linked] = with_source_code_references([declared])
+        assert isinstance(linked, AssetsDefinition)
+        return linked
+
+    return declare
+
+
+def _checks(name: str) -> list[AssetCheckSpec]:
+    if name not in CHECKED:
+        return []
+    return [AssetCheckSpec(INTACT, asset=name, description=CHECKED[name], blocking=True)]
 
 
 def upstream(key: str) -> AssetSpec:

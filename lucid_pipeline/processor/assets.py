@@ -11,12 +11,12 @@ from lucid_pipeline.archive.writer import Encryption, discard_session, encrypt_s
 from lucid_pipeline.lineage.batch import Metadata, duplicate_metadata, materialize_sessions
 from lucid_pipeline.lineage.handover import receive, source_of
 from lucid_pipeline.lineage.metadata import stopwatch, throughput
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, RECORDING, stage
+from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, PROCESSOR, RECORDING, Holds, stage
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Stage, State
 
 
-@stage(CHUNKS, after=[RECORDING], kind="python")
+@stage(CHUNKS, after=[RECORDING], kind="python", location=PROCESSOR, holds=Holds.PLAINTEXT)
 def chunks(
     context: AssetExecutionContext, catalog: ResourceParam[Catalog], settings: ResourceParam[Settings]
 ) -> MaterializeResult[None]:
@@ -42,7 +42,7 @@ def chunks(
     return materialize_sessions(context, catalog, settings, work)
 
 
-@stage(ENCRYPTED_CHUNKS, after=[CHUNKS], kind="python")
+@stage(ENCRYPTED_CHUNKS, after=[CHUNKS], kind="python", location=PROCESSOR, holds=Holds.CIPHERTEXT)
 def encrypted_chunks(
     context: AssetExecutionContext,
     catalog: ResourceParam[Catalog],

@@ -19,11 +19,16 @@ from lucid_pipeline.stores.catalog import Catalog
 _TICK_SECONDS = 60
 
 
-@sensor(job=clean_up, minimum_interval_seconds=_TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+@sensor(
+    job_name=clean_up.name,
+    minimum_interval_seconds=_TICK_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Removes recordings whose sessions are sealed, each after its session has been read back and verified.",
+)
 def recordings_to_remove(
     context: SensorEvaluationContext, catalog: ResourceParam[Catalog], settings: ResourceParam[Settings]
 ) -> RunRequest | SkipReason:
-    """Requests a run that removes recordings, each after its sealed session has been read back and verified.
+    """Requests a run that removes recordings that are due.
 
     One run at a time, which takes what is due when it starts, up to a bound. What it could not remove is due again an
     hour later, so that nothing has to look for it by the clock.

@@ -9,6 +9,7 @@ from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.documents import Document
 from lucid_pipeline.archive.fetch import fetch_stored
 from lucid_pipeline.archive.layout import manifest_key
+from lucid_pipeline.archive.manifest import SignedManifest, parse_time
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import load_chunk_table
 from lucid_pipeline.archive.sealing import HashedChunks, SealingRequest, hash_chunks, seal_session
@@ -16,7 +17,7 @@ from lucid_pipeline.archive.signing import SigningKey
 from lucid_pipeline.lineage.batch import Metadata, materialize_sessions
 from lucid_pipeline.lineage.handover import receive, receive_bytes
 from lucid_pipeline.lineage.metadata import stopwatch, throughput
-from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, GROUP, MANIFEST, MERKLE_TREE, stage
+from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, GROUP, MANIFEST, MERKLE_TREE, STORAGE, Holds, stage
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Seal, Stage, State
 
@@ -27,6 +28,7 @@ ARCHIVE = AssetSpec(
     deps=[MANIFEST],
     group_name=GROUP,
     kinds={"storage"},
+    owners=[f"team:{STORAGE}"],
     description="All sealed sessions, where they lie. The scrub verifies them again and again, the sweep removes what"
     " attempts that died left beside them. No run makes it, so no run of a session waits for either.",
 )
@@ -43,7 +45,7 @@ class _HashedAttempt(Document):
     hashed: HashedChunks
 
 
-@stage(MERKLE_TREE, after=[ENCRYPTED_CHUNKS], kind="python")
+@stage(MERKLE_TREE, after=[ENCRYPTED_CHUNKS], kind="python", location=STORAGE, holds=Holds.PROOF)
 def merkle_tree(
     context: AssetExecutionContext,
     catalog: ResourceParam[Catalog],
@@ -72,7 +74,7 @@ def merkle_tree(
     return materialize_sessions(context, catalog, settings, work)
 
 
-@stage(MANIFEST, after=[MERKLE_TREE], kind="json")
+@stage(MANIFEST, after=[MERKLE_TREE], kind="json", location=STORAGE, holds=Holds.PROOF)
 def manifest(
     context: AssetExecutionContext,
     catalog: ResourceParam[Catalog],
@@ -102,9 +104,15 @@ def manifest(
             "stored_bytes": MetadataValue.int(stream.stored_bytes),
             "completeness": MetadataValue.text(signed.manifest.completeness.state),
             "damage": MetadataValue.text("none"),
+            "seconds_to_seal": MetadataValue.float(_seconds_between(catalog.get(session_id).registered_at, signed)),
         }
 
     return materialize_sessions(context, catalog, settings, work)
+
+
+def _seconds_between(registered_at: str, signed: SignedManifest) -> float:
+    """How long a session took from its registration; both times are of this host's clock."""
+    return (parse_time(signed.manifest.created_at) - parse_time(registered_at)).total_seconds()
 
 
 def _check_session(request: SealingRequest, session_id: UUID) -> None:

@@ -8,11 +8,21 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from dagster import AssetCheckEvaluation, AssetCheckKey, AssetKey
 
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.errors import TransientError
 from lucid_pipeline.lineage.partitions import PARTITIONS
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
+from lucid_pipeline.lineage.stages import (
+    CHECKED,
+    CHUNKS,
+    ENCRYPTED_CHUNKS,
+    INTACT,
+    LINEAGE,
+    MANIFEST,
+    MERKLE_TREE,
+    RECORDING,
+)
 from lucid_pipeline.stores.catalog import Catalog, Failure, State
 from tests.lineage.support import Lineage, failure_of, is_retried
 from tests.support import text
@@ -268,3 +278,54 @@ def test_a_name_that_nobody_can_read_blocks_no_other(name: bytes, lineage: Linea
         assert lineage.record(good).state is State.RECORDED
         [_] = lineage.materializations(RECORDING, good)
     assert lineage.record(bad).failure
+
+
+# What the checks say.
+
+
+def checks(lineage: Lineage, stage: str, run_id: str) -> list[tuple[bool, dict[str, Any]]]:
+    """What a run's check has said, as the event log has it: of a failed step Dagster hands out nothing else."""
+    key = AssetCheckKey(AssetKey(stage), INTACT)
+    history = lineage.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+    found = [record.evaluation for record in history if record.run_id == run_id]
+    return [
+        (said.passed, {name: value.value for name, value in said.metadata.items()})
+        for said in found
+        if isinstance(said, AssetCheckEvaluation)  # and not only planned
+    ]
+
+
+@pytest.mark.parametrize("stage", LINEAGE)
+def test_a_batch_without_damage_passes_its_check(stage: str, lineage: Lineage, batch: list[UUID]) -> None:
+    for earlier in LINEAGE[: LINEAGE.index(stage)]:
+        assert lineage.materialize(earlier, *batch).success
+    result = lineage.materialize(stage, *batch)
+    assert checks(lineage, stage, result.run_id) == ([(True, {"sessions": 3})] if stage in CHECKED else [])
+
+
+@pytest.mark.parametrize(
+    ("stage", "mishap"), [(MERKLE_TREE, lose_an_object), (MANIFEST, put_something_in_the_manifests_place)]
+)
+def test_damage_is_what_a_check_is_about_and_it_names_the_session(
+    stage: str, mishap: Any, lineage: Lineage, batch: list[UUID]
+) -> None:
+    for earlier in LINEAGE[: LINEAGE.index(stage)]:
+        assert lineage.materialize(earlier, *batch).success
+    expected = mishap(lineage, batch[1])
+    [(passed, metadata)] = checks(lineage, stage, lineage.materialize(stage, *batch).run_id)
+    assert not passed
+    assert (metadata["sessions"], metadata["damaged"]) == (3, 1)
+    assert f"| {batch[1]} | " in metadata["damaged_sessions"]
+    assert expected in metadata["damaged_sessions"]
+    assert checks(lineage, stage, lineage.materialize(stage, batch[0]).run_id)[0][0]
+
+
+def test_a_failure_that_is_no_damage_fails_no_check(lineage: Lineage, batch: list[UUID]) -> None:
+    for earlier in (RECORDING, CHUNKS, ENCRYPTED_CHUNKS):
+        assert lineage.materialize(earlier, *batch).success
+    busy = Unhelpful(lineage.catalog, "hand_over", failing(TransientError("busy")), batch[0])
+    result = lineage.materialize(MERKLE_TREE, *batch, catalog=busy)
+    assert not result.success
+    assert checks(lineage, MERKLE_TREE, result.run_id) == [(True, {"sessions": 2, "damaged": 0})]
+    busy = Unhelpful(lineage.catalog, "hand_over", failing(TransientError("busy")))
+    assert checks(lineage, MERKLE_TREE, lineage.materialize(MERKLE_TREE, *batch, catalog=busy).run_id) == []

@@ -41,6 +41,9 @@ def described(asset: AssetsDefinition) -> dict[str, Any]:
         "partitions": spec.partitions_def.name,
         "group": spec.group_name,
         "kinds": sorted(spec.kinds),
+        "owners": spec.owners,
+        "holds": spec.tags["lucid/holds"],
+        "checks": sorted(key.name for key in asset.check_keys),
         "resources": sorted(asked_by(asset)),
         "partitions a run": asset.backfill_policy.max_partitions_per_run,
     }
@@ -53,6 +56,9 @@ SNAPSHOT = {
             "partitions": "sessions",
             "group": "sessions",
             "kinds": ["file"],
+            "owners": ["team:session-recorder"],
+            "holds": "plaintext",
+            "checks": [],
             "resources": ["catalog", "settings"],
             "partitions a run": None,
         },
@@ -63,6 +69,9 @@ SNAPSHOT = {
             "partitions": "sessions",
             "group": "sessions",
             "kinds": ["python"],
+            "owners": ["team:chunk-processor"],
+            "holds": "plaintext",
+            "checks": [],
             "resources": ["catalog", "settings"],
             "partitions a run": None,
         },
@@ -71,6 +80,9 @@ SNAPSHOT = {
             "partitions": "sessions",
             "group": "sessions",
             "kinds": ["python"],
+            "owners": ["team:chunk-processor"],
+            "holds": "ciphertext",
+            "checks": [],
             "resources": ["archive", "catalog", "encryption", "keystore", "progress", "settings"],
             "partitions a run": None,
         },
@@ -81,6 +93,9 @@ SNAPSHOT = {
             "partitions": "sessions",
             "group": "sessions",
             "kinds": ["python"],
+            "owners": ["team:session-storage"],
+            "holds": "proof",
+            "checks": ["intact"],
             "resources": ["archive", "catalog", "settings", "signing_key"],
             "partitions a run": None,
         },
@@ -89,6 +104,9 @@ SNAPSHOT = {
             "partitions": "sessions",
             "group": "sessions",
             "kinds": ["json"],
+            "owners": ["team:session-storage"],
+            "holds": "proof",
+            "checks": ["intact"],
             "resources": ["archive", "catalog", "settings", "signing_key"],
             "partitions a run": None,
         },
@@ -103,6 +121,14 @@ def test_the_lineage_is_what_it_was() -> None:
         for name, definitions in LOCATIONS.items()
     }
     assert found == SNAPSHOT
+
+
+@pytest.mark.parametrize("name", LOCATIONS)
+def test_a_stage_leads_to_the_line_of_its_source(name: str) -> None:
+    for asset in made(LOCATIONS[name]):
+        [reference] = asset.get_asset_spec().metadata["dagster/code_references"].code_references
+        lines = Path(reference.file_path).read_text().splitlines()
+        assert f"def {asset.key.to_user_string()}(" in "".join(lines[reference.line_number - 1 :][:3])
 
 
 def test_the_stages_form_one_chain_across_the_locations() -> None:

@@ -15,7 +15,16 @@ import pytest
 
 from lucid_pipeline.archive.verify import verify_session
 from lucid_pipeline.instance.opened import open_instance
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
+from lucid_pipeline.lineage.stages import (
+    CHECKED,
+    CHUNKS,
+    ENCRYPTED_CHUNKS,
+    INTACT,
+    LINEAGE,
+    MANIFEST,
+    MERKLE_TREE,
+    RECORDING,
+)
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, OWNER, Stages, open_home
 from tests.lineage.test_definitions import ROOT, environment
@@ -104,7 +113,9 @@ class UserInterface:
             "repositoryName": "__repository__",
             "pipelineName": "__ASSET_JOB",
             "assetSelection": [{"path": [stage]} for stage in stages],
-            "assetCheckSelection": [],
+            "assetCheckSelection": [
+                {"assetKey": {"path": [stage]}, "name": INTACT} for stage in stages if stage in CHECKED
+            ],
         }
         ends = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         tags = [{"key": key, "value": value} for key, value in ends.items()]
