@@ -95,18 +95,20 @@ def test_a_folder_of_dagsters_that_was_deleted_comes_back_by_itself(stages: Stag
                 resources=resources(stages.home),
                 executor=in_process_executor,
             )
-            context = build_schedule_context(
+            with build_schedule_context(
                 instance=instance,
                 resources={"catalog": stages.catalog},
                 repository_def=definitions.get_repository_def(),
-            )
-            [request] = definitions.resolve_schedule_def(f"{reconcile.name}_hourly").evaluate_tick(context).run_requests
-            assert keys_of(instance, [request]) == [texts(*sessions)]
-            job = definitions.resolve_job_def(reconcile.name)
-            assert job.execute_in_process(instance=instance, tags=request.tags, run_config=QUIET).success
-            tick = definitions.resolve_schedule_def(f"{reconcile.name}_hourly").evaluate_tick(context)
-            assert not tick.run_requests
-            assert "all that is sealed" in (tick.skip_message or "")
+            ) as context:
+                [request] = (
+                    definitions.resolve_schedule_def(f"{reconcile.name}_hourly").evaluate_tick(context).run_requests
+                )
+                assert keys_of(instance, [request]) == [texts(*sessions)]
+                job = definitions.resolve_job_def(reconcile.name)
+                assert job.execute_in_process(instance=instance, tags=request.tags, run_config=QUIET).success
+                tick = definitions.resolve_schedule_def(f"{reconcile.name}_hourly").evaluate_tick(context)
+                assert not tick.run_requests
+                assert "all that is sealed" in (tick.skip_message or "")
         for stage in LINEAGE:
             assert instance.get_materialized_partitions(AssetKey(stage)) == set(texts(*sessions))
     assert stages.objects() == before
@@ -186,8 +188,8 @@ def test_a_reconciliation_that_takes_long_is_not_started_again(stages: Stages) -
     )
     with instance_for_test() as instance:
         create_run_for_test(instance, job_name=STORAGE.name, status=DagsterRunStatus.STARTED)
-        context = build_schedule_context(instance=instance, resources={"catalog": stages.catalog})
-        assert isinstance(definitions.resolve_schedule_def("reconcile_seal_hourly")(context), SkipReason)
+        with build_schedule_context(instance=instance, resources={"catalog": stages.catalog}) as context:
+            assert isinstance(definitions.resolve_schedule_def("reconcile_seal_hourly")(context), SkipReason)
 
 
 def test_the_metadata_says_that_nothing_was_made(lineage: Lineage, known: list[UUID]) -> None:

@@ -55,7 +55,8 @@ def test_nothing_starts_while_the_last_run_is_under_way() -> None:
     with instance_for_test() as instance:
 
         def tick() -> object:
-            return schedule(build_schedule_context(instance=instance))
+            with build_schedule_context(instance=instance) as context:
+                return schedule(context)
 
         assert isinstance(tick(), RunRequest)
         create_run_for_test(instance, job_name="other", status=DagsterRunStatus.STARTED)

@@ -30,8 +30,9 @@ def instance() -> Iterator[DagsterInstance]:
 
 def tick(stages: Stages, instance: DagsterInstance, **settings: Any) -> object:
     home = home_in(stages.home.settings.home, **settings)
-    context = build_sensor_context(instance=instance, resources={"catalog": stages.catalog, "settings": home.settings})
-    return recordings_to_remove(context)
+    resources = {"catalog": stages.catalog, "settings": home.settings}
+    with build_sensor_context(instance=instance, resources=resources) as context:
+        return recordings_to_remove(context)
 
 
 def reason(outcome: object) -> str:
