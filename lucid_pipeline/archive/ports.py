@@ -84,5 +84,5 @@ class KeySlotStore(Protocol):
         Raises `DamageError` with `decrypt_failed` if what is there is no key slot.
         """
 
-    def delete(self, session_id: UUID) -> None:
-        """Delete all slots of a session: nobody can read it any more."""
+    def delete(self, session_id: UUID, commitment: bytes | None = None) -> None:
+        """Delete the slots of a session for one DEK, or all: nobody can read it any more."""

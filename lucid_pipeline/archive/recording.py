@@ -73,8 +73,8 @@ class RecordingFile:
         self.read_into(memoryview(buffer), offset)
         return bytes(buffer)
 
-    def is_being_written(self) -> bool:
-        """Whether somebody has the file open for writing, as far as the system can tell; false where it cannot.
+    def is_being_written(self) -> bool | None:
+        """Whether somebody has the file open for writing; None where the system cannot tell.
 
         Linux grants a read lease on a file only while nobody has, to its owner, and on most local file systems. It is
         given back at once; whoever opens the file for writing in between waits that long.
@@ -85,9 +85,9 @@ class RecordingFile:
             fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
         except AttributeError:
-            return False
+            return None
         except OSError as error:
-            return error.errno == errno.EAGAIN
+            return True if error.errno == errno.EAGAIN else None
         return False
 
     def check_unchanged(self, expected: FileIdentity | None = None) -> None:

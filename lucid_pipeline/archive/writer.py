@@ -99,7 +99,7 @@ def discard_session(request: SealingRequest, store: ObjectStore, keystore: KeySl
     with suppress(LucidError):
         for key in (request.sealed.key, *(chunk.key for chunk in request.objects)):
             store.delete(key)
-        keystore.delete(request.session_id)
+        keystore.delete(request.session_id, request.dek_commitment)
 
 
 def _write_chunks(

@@ -1,12 +1,13 @@
 """Sessions, seals and reports as JSON documents and as tables."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 from uuid import UUID
 
 from rich.table import Table
 
-from lucid_pipeline.archive.manifest import timestamp
+from lucid_pipeline.archive.manifest import parse_time, timestamp
 from lucid_pipeline.archive.verify import VerificationReport
 from lucid_pipeline.cli.output import facts, size, table
 from lucid_pipeline.stores.catalog import Seal, SessionRecord
@@ -119,10 +120,18 @@ def _session_row(record: SessionRecord) -> tuple[object, ...]:
         _state(record),
         metadata.user,
         metadata.host,
-        (metadata.started_at or record.registered_at)[:_MINUTES],
+        _minute(metadata.started_at or record.registered_at),
         size(record.length),
         record.name,
     )
+
+
+def _minute(time: str) -> str:
+    """A time for a table, in UTC."""
+    try:
+        return timestamp(parse_time(time).astimezone(UTC))[:_MINUTES]
+    except (ValueError, OverflowError):
+        return time[:_MINUTES]
 
 
 def _outlook(record: SessionRecord) -> str | None:

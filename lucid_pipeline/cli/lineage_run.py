@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
@@ -12,10 +13,12 @@ from dagster import (
     DagsterEventType,
     DagsterExecutionInterruptedError,
     DagsterInstance,
+    DagsterRunStatus,
     Definitions,
     ExecuteInProcessResult,
     InitLoggerContext,
     RunConfig,
+    RunsFilter,
     in_process_executor,
     logger,
 )
@@ -26,6 +29,8 @@ from lucid_pipeline.home import Home
 from lucid_pipeline.instance.locks import exclusive
 from lucid_pipeline.instance.opened import open_instance
 from lucid_pipeline.instance.processes import PROCESS_TAG, RegisteredProcess, registered_process
+from lucid_pipeline.instance.workers import is_held
+from lucid_pipeline.lineage.backlog import Partitions
 from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS, SESSIONS, contiguous_ranges
 from lucid_pipeline.lineage.progress import stages_left
 from lucid_pipeline.lineage.stages import LINEAGE
@@ -37,6 +42,7 @@ from lucid_pipeline.storage.definitions import ASSETS as STORAGE_ASSETS
 from lucid_pipeline.stores.catalog import Catalog, SessionRecord
 
 _NO_CONSOLE: dict[str, object] = {"console": {}}
+_LOOK_SECONDS = 0.5
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 
@@ -74,6 +80,7 @@ class LineageRunner:
         """
         keys = [str(session_id) for session_id in session_ids]
         self._process.claim(keys)
+        self._wait_for_others(set(keys))
         self._add_partitions(keys)
         waiting = [self.catalog.get(session_id) for session_id in session_ids]
         while waiting := [record for record in waiting if stages_left(record)]:
@@ -102,6 +109,16 @@ class LineageRunner:
         if not reasons:
             return dict.fromkeys(session_ids, "the clean-up run failed")
         return {session_id: str(reasons[str(session_id)]) for session_id in session_ids if str(session_id) in reasons}
+
+    def _wait_for_others(self, keys: set[str]) -> None:
+        """Until no run of another process, one that lives, has any of these in hand: two would do the work twice."""
+        under_way = RunsFilter(statuses=[DagsterRunStatus.STARTED])
+        while True:
+            partitions = Partitions(self._instance)
+            runs = [run for run in self._instance.get_runs(under_way) if keys & set(partitions.of(run))]
+            if not any(is_held(self._folder, run.run_id) for run in runs):
+                return
+            time.sleep(_LOOK_SECONDS)
 
     def _advanced(self, before: Sequence[SessionRecord]) -> list[SessionRecord]:
         """The sessions that came further than they were and have not failed: another run may take them on."""

@@ -25,8 +25,8 @@ class RegisteredProcess:
     def claim(self, keys: Iterable[str]) -> None:
         """Let others know which partitions this process is about to take through runs, in place of those before."""
         lines = "".join(f"{key}\n" for key in keys).encode()
-        os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, lines, 0)
+        os.ftruncate(self._descriptor, len(lines))
 
 
 def claimed_partitions(folder: Path) -> set[str]:

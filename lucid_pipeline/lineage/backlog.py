@@ -5,7 +5,7 @@ say which sessions are in hand. What waits and is in nobody's hand gets a run. S
 whatever dies, and nothing waits behind a bad session: that one has a failure, and its own time to be tried again.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,12 +27,14 @@ from dagster import (
     sensor,
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.events import RunFailureReason
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
     PRIORITY_TAG,
+    RUN_FAILURE_REASON_TAG,
 )
 
 from lucid_pipeline.archive.session_id import parse_session_id
@@ -49,12 +51,22 @@ from lucid_pipeline.stores.catalog import Catalog, Failure, SessionRecord
 SIZE_TAG = "lucid/size"
 HUGE = "huge"
 BACKLOG_TAG = "lucid/backlog"
+AGAIN_TAG = "lucid/again"
+"""On a run of a session that has failed before."""
+
 TICK_SECONDS = 1
 """Seconds between two looks, at least; the daemon itself looks every few seconds."""
 
-_MOST_RUNS = 8
-_MOST_SESSIONS = 5 * _MOST_RUNS * LONGEST_RANGE
+_NEW = "new"
+_MOST_RUNS = {_NEW: 8, AGAIN_TAG: 2, SIZE_TAG: 2}
+"""Runs of a location that are queued or under way at a time: of new sessions, of those that failed before, huge ones.
+
+Each kind has room of its own, so that none of them ever keeps the others waiting.
+"""
+
+_MOST_SESSIONS = 2000
 _MOST_ENDED_RUNS = 100
+_STEP_FAILURE = RunFailureReason.STEP_FAILURE.value
 _LOW = -10
 
 
@@ -104,18 +116,21 @@ class Backlog:
         # The runs first: one that ends between the two questions leaves its sessions to the next tick.
         claimed = claimed_partitions(Path(instance.root_directory))
         runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
-        room = _MOST_RUNS - sum(run.tags.get(BACKLOG_TAG) == self.name for run in runs)
-        if room <= 0:
-            return SensorResult(skip_reason=f"{_MOST_RUNS} runs are under way or queued", cursor=cursor)
+        room = dict(_MOST_RUNS)
+        for run in runs:
+            if run.tags.get(BACKLOG_TAG) == self.name:
+                room[_lane(run.tags)] -= 1
+        if max(room.values()) <= 0:
+            return SensorResult(skip_reason="as many runs as there may be are under way or queued", cursor=cursor)
         waiting = catalog.waiting(standings_before(self.stages), datetime.now(UTC), _MOST_SESSIONS)
         if not waiting:
             return SensorResult(skip_reason="nothing waits", cursor=cursor)
         in_hand = {key for run in runs for key in partitions.of(run)} | claimed
         free = {str(record.session_id): record for record in waiting if str(record.session_id) not in in_hand}
         unknown = partitions.add_unknown(free)
-        requests = list(self._requests(free, partitions.keys, settings))[:room]
+        requests = _within(room, self._requests(free, partitions.keys, settings))
         if not requests:
-            return SensorResult(skip_reason=f"{len(waiting)} sessions wait, all of them in hand", cursor=cursor)
+            return SensorResult(skip_reason=f"{len(waiting)} sessions wait, in hand or for their turn", cursor=cursor)
         return SensorResult(
             run_requests=requests,
             cursor=cursor,
@@ -132,11 +147,15 @@ class Backlog:
         for stages in sorted(set(own.values()), key=len):
             weights = {key: _weight(free[key], settings) for key in free if own[key] == stages}
             for batch in contiguous_ranges(existing, weights, LONGEST_RANGE, settings.huge_bytes):
-                yield self._request(batch, stages, is_huge=_is_huge(free[batch[0]], settings))
+                yield self._request(batch, stages, free[batch[0]], settings)
 
-    def _request(self, batch: Sequence[str], stages: Sequence[str], *, is_huge: bool) -> RunRequest:
+    def _request(
+        self, batch: Sequence[str], stages: Sequence[str], first: SessionRecord, settings: Settings
+    ) -> RunRequest:
         tags = {BACKLOG_TAG: self.name, PRIORITY_TAG: str(LINEAGE.index(stages[0]))}
-        if is_huge:
+        if first.attempts:
+            tags |= {AGAIN_TAG: "true"}
+        if _is_huge(first, settings):
             tags |= {SIZE_TAG: HUGE, PRIORITY_TAG: str(_LOW)}
         alone = len(batch) == 1
         if not alone:
@@ -169,20 +188,27 @@ class Backlog:
         records = instance.get_run_records(ended, limit=_MOST_ENDED_RUNS, order_by="update_timestamp", ascending=True)
         for record in records:
             run = record.dagster_run
-            first = self._first_stage(run)
-            if first is None or STOPPED_TAG in run.tags:
+            stages = self._stages_of(run)
+            if not stages or STOPPED_TAG in run.tags:
                 continue
             for key in partitions.of(run):
-                _count_dead_run(key, run, first, catalog, settings)
+                _count_dead_run(key, run, stages, catalog, settings)
         return records[-1].update_timestamp.isoformat() if records else cursor
 
-    def _first_stage(self, run: DagsterRun) -> str | None:
-        """The first stage of a run, if it is one of this location's."""
+    def _stages_of(self, run: DagsterRun) -> Sequence[str]:
+        """The stages at which a session stands for which an ended run did nothing, if this location is to count it.
+
+        A step that fails has recorded what became of each session, and leaves those that did well to the next run: so
+        only who stands where the run began was left out. Whatever else ended it, it may have been at any stage.
+        """
         if run.asset_selection is None:
-            return self.stages[0] if run.job_name == self.name else None
-        selected = {key.to_user_string() for key in run.asset_selection}
-        first = next((stage for stage in LINEAGE if stage in selected), None)
-        return first if first in self.stages else None
+            stages = self.stages if run.job_name == self.name else ()
+        else:
+            selected = {key.to_user_string() for key in run.asset_selection}
+            stages = tuple(stage for stage in LINEAGE if stage in selected)
+        if not stages or stages[0] not in self.stages:
+            return ()
+        return stages[:1] if run.tags.get(RUN_FAILURE_REASON_TAG) == _STEP_FAILURE else stages
 
 
 class Partitions:
@@ -220,13 +246,32 @@ class Partitions:
         return unknown
 
 
-def _count_dead_run(key: str, run: DagsterRun, stage: str, catalog: Catalog, settings: Settings) -> None:
+def _lane(tags: Mapping[str, str]) -> str:
+    """Which kind of runs one belongs to."""
+    return next((tag for tag in (SIZE_TAG, AGAIN_TAG) if tag in tags), _NEW)
+
+
+def _within(room: Mapping[str, int], requests: Iterable[RunRequest]) -> list[RunRequest]:
+    """As many requests of each kind as there is room for, the first of each."""
+    left, chosen = dict(room), []
+    for request in requests:
+        lane = _lane(request.tags)
+        if left[lane] > 0:
+            left[lane] -= 1
+            chosen.append(request)
+        if max(left.values()) <= 0:
+            break
+    return chosen
+
+
+def _count_dead_run(key: str, run: DagsterRun, stages: Sequence[str], catalog: Catalog, settings: Settings) -> None:
     try:
         session_id: UUID = parse_session_id(key)
         record = catalog.get(session_id)
     except (SessionNotFound, UsageError):
         return
-    if record.failure or stages_left(record)[:1] != (stage,):
+    stage = next(iter(stages_left(record)), "")
+    if record.failure or stage not in stages:
         return
     if run.status is DagsterRunStatus.CANCELED:
         catalog.record_failure(session_id, Failure(stage, f"its run {run.run_id} was canceled", permanent=False))

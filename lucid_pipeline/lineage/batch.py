@@ -65,7 +65,7 @@ def materialize_sessions(
                 damaged[key] = reason
             context.log.error("session %s failed: %s", key, reason)
             # Of a key that is none of its sessions', or when it fails itself, the catalog learns nothing.
-            with suppress(LucidError):
+            with suppress(Exception):
                 failure = record_attempt(
                     catalog, parse_session_id(key), stage, reason, settings, permanent=is_permanent
                 )

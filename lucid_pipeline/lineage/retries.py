@@ -7,6 +7,7 @@ from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Failure
 
 _LONGER_EACH_TIME = 4
+_LONGEST_WAIT = timedelta(days=1)
 
 
 def record_attempt(
@@ -22,7 +23,11 @@ def record_attempt(
     """
     attempts = catalog.get(session_id).attempts
     is_last = permanent or attempts >= settings.retries
-    wait = timedelta(seconds=settings.retry_seconds * _LONGER_EACH_TIME**attempts)
-    failure = Failure(stage, reason, permanent, None if is_last else datetime.now(UTC) + wait)
+    retry_at = None if is_last else datetime.now(UTC) + _wait(settings, attempts)
+    failure = Failure(stage, reason, permanent, retry_at)
     catalog.record_failure(session_id, failure)
     return failure
+
+
+def _wait(settings: Settings, attempts: int) -> timedelta:
+    return min(timedelta(seconds=settings.retry_seconds * _LONGER_EACH_TIME ** min(attempts, 10)), _LONGEST_WAIT)

@@ -1,6 +1,7 @@
 """Clean-up: a recording is removed only when its sealed session has been read back and verified, here and now."""
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from lucid_pipeline.archive.sealed import content_id
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.errors import LucidError, PermanentError, TransientError
+from lucid_pipeline.lineage.batch import reason_of
 from lucid_pipeline.lineage.verification import Verifier
 from lucid_pipeline.recorder.intake import fingerprint
 from lucid_pipeline.recorder.sidecar import MARKER_ENDING, SIDECAR_ENDING, is_marker, is_taken_in
@@ -32,6 +34,9 @@ TRY_AGAIN_AFTER = timedelta(hours=1)
 """How long a recording stays in peace that could not be removed: each attempt reads its whole session back."""
 
 MOST_REMOVALS = 500
+QUIET_SECONDS = 3600
+"""How long a recording has to be unchanged before it is removed, where the system cannot tell who writes to it."""
+
 _BLOCK_BYTES = MIB
 
 
@@ -67,6 +72,9 @@ def remove_recording(session_id: UUID, catalog: Catalog, verifier: Verifier) -> 
             if record.duplicate_of:
                 _require_content(path, record)
                 _require_unchanged(source, folder)
+            if source.landed:
+                _require_finished(source, folder)
+                _require_unchanged(source, folder)
             for name in _companions(record, source, folder):
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=folder)
@@ -96,6 +104,22 @@ def _require_unchanged(source: Source, folder: int) -> None:
         raise _changed(source.path)
 
 
+def _require_finished(source: Source, folder: int) -> None:
+    """What is still open for writing would be lost with its file. Where nobody can tell, a long time has to pass."""
+    with suppress(FileNotFoundError), open_recording(source.path) as file:
+        writing = file.is_being_written()
+        if writing is None and not _has_marker(source, folder):
+            writing = time.time() - file.identity.modified_ns / 1e9 < QUIET_SECONDS
+        if writing:
+            raise TransientError(f"{source.path} may still be written to, so it stays for now")
+
+
+def _has_marker(source: Source, folder: int) -> bool:
+    with suppress(OSError):
+        return is_marker(os.lstat(f"{source.path.name}{MARKER_ENDING}", dir_fd=folder))
+    return False
+
+
 def _require_content(path: Path, record: SessionRecord) -> None:
     """Nobody has vouched for a duplicate's bytes since they were read."""
     digest = sha256()
@@ -115,10 +139,8 @@ def _companions(record: SessionRecord, source: Source, folder: int) -> Iterator[
     """The names of what lies beside a recording and goes with it."""
     if is_taken_in(source.path, record.metadata):
         yield f"{source.path.name}{SIDECAR_ENDING}"
-    marker = f"{source.path.name}{MARKER_ENDING}"
-    with suppress(OSError):
-        if source.landed and is_marker(os.lstat(marker, dir_fd=folder)):
-            yield marker
+    if source.landed and _has_marker(source, folder):
+        yield f"{source.path.name}{MARKER_ENDING}"
 
 
 def _require_intact(record: SessionRecord, catalog: Catalog, verifier: Verifier) -> None:
@@ -162,11 +184,11 @@ def remove_recordings(
     for text in wanted:
         try:
             remove_recording(parse_session_id(text), catalog, verifier)
-        except LucidError as error:
-            kept[text] = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next recording is not to blame
+            kept[text] = reason_of(error)
             with suppress(LucidError):
                 catalog.record_removal_attempt(parse_session_id(text), datetime.now(UTC))
-            context.log.error("the recording of session %s stays: %s", text, error)
+            context.log.error("the recording of session %s stays: %s", text, kept[text])
     if kept:
         raise Failure(f"{len(kept)} of {len(wanted)} recordings stay", metadata=kept, allow_retries=False)
 

@@ -242,7 +242,8 @@ class Catalog(Protocol):
     def waiting(self, standings: Collection[Standing], now: datetime, limit: int) -> list[SessionRecord]:
         """The sessions that stand at one of these points and may be worked on now, oldest id first.
 
-        That is all that have not failed, and those whose failure is to be tried again by now.
+        That is all that have not failed, and those whose failure is to be tried again by now; of each point, at most
+        `limit`, so that none can crowd out another.
         """
 
     def removable(self, untried_since: datetime, limit: int) -> list[SessionRecord]:
@@ -317,11 +318,13 @@ class Catalog(Protocol):
     def record_failure(self, session_id: UUID, failure: Failure) -> None:
         """Record why a session stopped, and count the attempt; one that has ended is left as it is.
 
+        Where it is not tried again by itself, its duplicates are no duplicates any more, and wait anew.
+
         Raises `SessionNotFound`.
         """
 
     def retry(self, session_id: UUID) -> None:
-        """Forget a session's failure and the attempts. Raises `SessionNotFound`."""
+        """Forget a session's failure and the attempts, or that it is a duplicate. Raises `SessionNotFound`."""
 
     def record_verification(self, session_id: UUID, damages: Sequence[str], verified_at: str) -> None:
         """Record the outcome of a verification: the damages found, none if intact. Raises `SessionNotFound`."""

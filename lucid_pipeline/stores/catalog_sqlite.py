@@ -112,6 +112,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE sessions ADD COLUMN duplicate_of TEXT",
         "ALTER TABLE sessions ADD COLUMN content_id BLOB",
         "CREATE INDEX sessions_by_content ON sessions (content_id) WHERE content_id IS NOT NULL",
+        "CREATE INDEX sessions_by_original ON sessions (duplicate_of) WHERE duplicate_of IS NOT NULL",
         "ALTER TABLE sources ADD COLUMN landed INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE sources ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE sources ADD COLUMN tried_us INTEGER NOT NULL DEFAULT 0",
@@ -141,13 +142,15 @@ _SELECT = """
 """
 
 _REMOVABLE = """
-    WHERE sources.release = 1 AND sources.path IS NOT NULL AND sessions.state IN (?, ?) AND sources.tried_us < ?
+    WHERE sources.release = 1 AND sources.landed = 1 AND sources.path IS NOT NULL
+        AND sessions.state IN (?, ?) AND sources.tried_us < ?
     ORDER BY sessions.session_id LIMIT ?
 """
 _LONGEST_UNVERIFIED = "WHERE seals.proven_at > '' ORDER BY seals.proven_at LIMIT ?"
 _UNSWEPT = """
     WHERE seals.swept = 0 AND seals.sealed_at < ? AND sessions.session_id > ? ORDER BY sessions.session_id LIMIT ?
 """
+_RELEASED = "UPDATE sessions SET state = ?, duplicate_of = NULL, content_id = NULL"
 _STATES = tuple(State)
 
 
@@ -205,7 +208,7 @@ class SqliteCatalog(Catalog):
         due = microseconds(now)
         with self._connection() as connection:
             found = [row for standing in standings for row in _at(connection, standing, due, limit)]
-        return sorted(map(_record, found), key=lambda record: record.session_id)[:limit]
+        return sorted(map(_record, found), key=lambda record: record.session_id)
 
     @override
     def removable(self, untried_since: datetime, limit: int) -> list[SessionRecord]:
@@ -287,6 +290,7 @@ class SqliteCatalog(Catalog):
             if record.content_id == content_id:
                 return None
             key = str(session_id)
+            _release_duplicates(connection, key)
             connection.execute("UPDATE sessions SET content_id = ? WHERE session_id = ?", (content_id, key))
             if not record.source or not record.source.landed or not record.length or record.state in ENDED:
                 return None
@@ -307,7 +311,8 @@ class SqliteCatalog(Catalog):
             if known and seal.sequence <= known.sequence:
                 return
             connection.execute(
-                "UPDATE sessions SET state = ?, attempts = 0, damages = '[]', verified_at = NULL WHERE session_id = ?",
+                "UPDATE sessions SET state = ?, attempts = 0, duplicate_of = NULL, damages = '[]', verified_at = NULL"
+                " WHERE session_id = ?",
                 (State.SEALED, str(session_id)),
             )
             connection.execute("DELETE FROM failures WHERE session_id = ?", (str(session_id),))
@@ -319,14 +324,18 @@ class SqliteCatalog(Catalog):
             if _get(connection, session_id).state in ENDED:
                 return
             _put_failure(connection, session_id, failure)
+            if failure.retry_at is None:
+                _release_duplicates(connection, str(session_id))
             connection.execute("UPDATE sessions SET attempts = attempts + 1 WHERE session_id = ?", (str(session_id),))
 
     @override
     def retry(self, session_id: UUID) -> None:
         with self._writing() as connection:
-            _get(connection, session_id)
+            record = _get(connection, session_id)
             connection.execute("DELETE FROM failures WHERE session_id = ?", (str(session_id),))
             connection.execute("UPDATE sessions SET attempts = 0 WHERE session_id = ?", (str(session_id),))
+            if record.duplicate_of:
+                connection.execute(f"{_RELEASED} WHERE session_id = ?", (State.REGISTERED, str(session_id)))
 
     @override
     def record_verification(self, session_id: UUID, damages: Sequence[str], verified_at: str) -> None:
@@ -542,7 +551,10 @@ def _register(connection: sqlite3.Connection, arrival: Arrival, metadata: Sessio
         _put(connection, replace(record, failure=failure, attempts=1) if failure else record)
         return session_id
     if source.release:
-        connection.execute("UPDATE sources SET release = 1 WHERE session_id = ?", known)
+        connection.execute(
+            "UPDATE sources SET release = 1, landed = max(landed, ?) WHERE session_id = ?",
+            (source.landed, known["session_id"]),
+        )
     return UUID(known["session_id"])
 
 
@@ -564,6 +576,11 @@ def _at(connection: sqlite3.Connection, standing: Standing, due_us: int, limit: 
     statement = f"{_SELECT} WHERE sessions.state = ? AND {condition} ORDER BY sessions.session_id LIMIT ?"
     values = (standing.state, *((due_us,) if standing.failed else ()), limit)
     return connection.execute(statement, values).fetchall()
+
+
+def _release_duplicates(connection: sqlite3.Connection, key: str) -> None:
+    """Let the duplicates of a session wait again: it may never be sealed, or not with their content."""
+    connection.execute(f"{_RELEASED} WHERE duplicate_of = ?", (State.REGISTERED, key))
 
 
 def _first_with(connection: sqlite3.Connection, content_id: bytes, record: SessionRecord) -> UUID | None:

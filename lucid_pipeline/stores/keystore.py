@@ -50,9 +50,10 @@ class Keystore(KeySlotStore):
         return KeySlot(document.recipient_id, document.wrapped)
 
     @override
-    def delete(self, session_id: UUID) -> None:
+    def delete(self, session_id: UUID, commitment: bytes | None = None) -> None:
         for key in self._store.list(_prefix(session_id)):
-            self._store.delete(key)
+            if commitment is None or key.startswith(f"{_prefix(session_id)}{_short(commitment)}."):
+                self._store.delete(key)
 
 
 def _prefix(session_id: UUID) -> str:
@@ -60,4 +61,8 @@ def _prefix(session_id: UUID) -> str:
 
 
 def _key(session_id: UUID, commitment: bytes, recipient_id: str) -> str:
-    return f"{_prefix(session_id)}{commitment.hex()[:32]}.{recipient_id}.json"
+    return f"{_prefix(session_id)}{_short(commitment)}.{recipient_id}.json"
+
+
+def _short(commitment: bytes) -> str:
+    return commitment.hex()[:32]

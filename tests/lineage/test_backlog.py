@@ -15,12 +15,13 @@ from lucid_pipeline.instance.processes import registered_process
 from lucid_pipeline.instance.stopping import STOPPED_TAG
 from lucid_pipeline.lineage.backlog import BACKLOG_TAG, SIZE_TAG, Backlog
 from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS
+from lucid_pipeline.lineage.retries import record_attempt
 from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.processor.sensors import BACKLOG as PROCESS
 from lucid_pipeline.recorder.sensors import BACKLOG as RECORD
 from lucid_pipeline.storage.sensors import BACKLOG as SEAL
 from lucid_pipeline.stores.catalog import Failure, Stage, State
-from tests.lineage.support import CAST, Lineage
+from tests.lineage.support import CAST, Lineage, home_in
 
 TRANSIENT = Failure("chunks", "the disk is full", permanent=False)
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -162,6 +163,21 @@ def test_a_huge_session_runs_alone_behind_all_others_and_under_a_limit(lineage: 
     assert int(tags[1]["dagster/priority"]) < min(int(tags[0]["dagster/priority"]), int(tags[2]["dagster/priority"]))
 
 
+def test_small_sessions_wait_neither_for_huge_ones_nor_for_those_that_failed(lineage: Lineage) -> None:
+    huge, failed, small = recorded(lineage, 12), recorded(lineage, 12), recorded(lineage, 3)
+    for session_id in huge:
+        lineage.catalog.describe(session_id, lineage.home.settings.huge_bytes)
+    for session_id in failed:
+        lineage.catalog.record_failure(session_id, TRANSIENT)
+        lineage.catalog.hand_over(session_id, Stage.RECORDING, b"", State.RECORDED)
+    first = wanted(lineage, tick(lineage))
+    assert [keys for keys in first if len(keys) > 1] == [texts(*small)]
+    assert len(first) == 2 + 2 + 1
+    for keys, tags in zip(first, ({SIZE_TAG: "huge"}, {SIZE_TAG: "huge"}), strict=False):
+        run_of(lineage, DagsterRunStatus.STARTING, *map(UUID, keys), **{BACKLOG_TAG: "process", **tags})
+    assert len(wanted(lineage, tick(lineage))) == 2 + 1
+
+
 def test_a_run_has_a_bounded_number_of_bytes(lineage: Lineage) -> None:
     sessions = recorded(lineage, 5, length=100 * MIB)
     assert wanted(lineage, tick(lineage)) == [texts(*sessions[:2]), texts(*sessions[2:4]), texts(sessions[4])]
@@ -196,19 +212,38 @@ def test_a_session_that_dagster_has_forgotten_becomes_a_partition_again(lineage:
 
 def test_a_run_that_died_is_a_failed_attempt_of_its_sessions_and_counts_once(lineage: Lineage) -> None:
     cursor = tick(lineage).cursor
-    sessions = recorded(lineage, 3)
+    sessions = recorded(lineage, 4)
     lineage.catalog.hand_over(sessions[1], Stage.CHUNKS, b"", State.CHUNKED)
+    lineage.catalog.hand_over(sessions[2], Stage.ENCRYPTED_CHUNKS, b"", State.ENCRYPTED)
     run_id = run_of(lineage, DagsterRunStatus.FAILURE, *sessions)
     for _ in range(3):
         cursor = tick(lineage, cursor=cursor).cursor
-    first, came_further, last = map(lineage.record, sessions)
-    assert (came_further.failure, came_further.attempts) == (None, 0)
-    for record in (first, last):
+    first, halfway, done, last = map(lineage.record, sessions)
+    assert (done.failure, done.attempts) == (None, 0)
+    for record, stage in ((first, CHUNKS), (halfway, ENCRYPTED_CHUNKS), (last, CHUNKS)):
         assert record.attempts == 1
         assert record.failure
-        assert record.failure.stage == CHUNKS
+        assert record.failure.stage == stage
         assert run_id in record.failure.reason
         assert record.failure.retry_at
+
+
+def test_who_did_well_in_a_batch_that_failed_goes_on_as_if_nothing_had_been(lineage: Lineage) -> None:
+    cursor = tick(lineage).cursor
+    left_out, well = recorded(lineage, 2)
+    lineage.catalog.hand_over(well, Stage.CHUNKS, b"", State.CHUNKED)
+    run_of(lineage, DagsterRunStatus.FAILURE, left_out, well, **{"dagster/failure_reason": "STEP_FAILURE"})
+    assert wanted(lineage, tick(lineage, cursor=cursor)) == [texts(well)]
+    assert (lineage.record(left_out).attempts, lineage.record(well).attempts) == (1, 0)
+
+
+def test_however_often_a_session_has_failed_its_next_failure_is_recorded(lineage: Lineage) -> None:
+    [session_id] = recorded(lineage, 1)
+    settings = home_in(lineage.home.settings.home, retries=20, retry_seconds=86_400).settings
+    for _ in range(30):
+        failure = record_attempt(lineage.catalog, session_id, CHUNKS, "the disk is full", settings, permanent=False)
+    assert failure.retry_at is None
+    assert lineage.record(session_id).attempts == 30
 
 
 def test_a_session_that_kills_its_worker_every_time_ends_in_quarantine(lineage: Lineage) -> None:

@@ -249,7 +249,7 @@ def test_a_clean_up_that_fails_as_a_whole_is_reported_for_all(
     def fault(*_: Any, **__: Any) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("lucid_pipeline.lineage.verification.verify_session", fault)
+    monkeypatch.setattr("lucid_pipeline.recorder.clean_up.Verifier", fault)
     assert watched.runner.remove_recordings(sessions) == dict.fromkeys(sessions, "the clean-up run failed")
     for session_id in sessions:
         assert watched.stages.path(session_id).exists()

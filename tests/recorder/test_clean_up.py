@@ -28,6 +28,7 @@ from lucid_pipeline.recorder.clean_up import (
 from lucid_pipeline.recorder.definitions import ASSETS
 from lucid_pipeline.recorder.intake import register
 from lucid_pipeline.resources.opened import recorder_resources
+from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, Stages, failure_of, home_in
 from tests.support import text
 
@@ -430,7 +431,10 @@ def test_a_duplicates_recording_stays_where_the_other_session_has_another_conten
     stages.archive(first, again, upto=ENCRYPTED_CHUNKS)
     stages.path(first).write_bytes(text(5000))
     stages.archive(first)
-    assert "has another content since" in refusal(stages, again)
+    assert "is not sealed" in refusal(stages, again)
+    stages.archive(again)
+    assert stages.record(again).state is State.SEALED
+    assert stages.export(again) == CAST
 
 
 def test_a_duplicates_recording_is_read_again_before_it_goes(
@@ -446,7 +450,7 @@ def test_a_duplicates_recording_is_read_again_before_it_goes(
 
 
 def test_without_ids_all_that_is_due_is_removed_and_what_stays_is_left_in_peace(stages: Stages) -> None:
-    good, bad, kept = (stages.land(text(1000, seed=n), release=n < 2) for n in range(3))
+    good, bad, kept = (stages.land(text(1000, seed=n), release=n < 2, landed=True) for n in range(3))
     stages.archive(good, bad, kept)
     append(stages.path(bad))
     gone = stages.path(good)

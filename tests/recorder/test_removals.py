@@ -58,7 +58,9 @@ def run(stages: Stages, instance: DagsterInstance, request: object) -> bool:
 
 
 def test_a_recording_is_removed_once_its_session_is_sealed(stages: Stages, instance: DagsterInstance) -> None:
-    waiting, sealed, kept = (stages.land(CAST, release=release) for release in (True, True, False))
+    waiting, sealed, kept = (
+        stages.land(CAST + b"%d" % release, release=release, landed=True) for release in (True, True, False)
+    )
     stages.archive(sealed, kept)
     path = stages.path(sealed)
     assert run(stages, instance, tick(stages, instance))
@@ -69,7 +71,7 @@ def test_a_recording_is_removed_once_its_session_is_sealed(stages: Stages, insta
 
 
 def test_one_run_at_a_time(stages: Stages, instance: DagsterInstance) -> None:
-    stages.archive(stages.land(CAST, release=True))
+    stages.archive(stages.land(CAST, release=True, landed=True))
     under_way = create_run_for_test(instance, job_name="clean_up", status=DagsterRunStatus.STARTED)
     assert "being removed" in reason(tick(stages, instance))
     instance.report_run_failed(under_way)
@@ -77,7 +79,7 @@ def test_one_run_at_a_time(stages: Stages, instance: DagsterInstance) -> None:
 
 
 def test_what_cannot_be_removed_is_not_tried_all_the_time(stages: Stages, instance: DagsterInstance) -> None:
-    session_id = stages.land(CAST, release=True)
+    session_id = stages.land(CAST, release=True, landed=True)
     stages.archive(session_id)
     [chunk] = stages.object_path(f"sessions/{session_id}/chunks").iterdir()
     chunk.unlink()
@@ -87,5 +89,5 @@ def test_what_cannot_be_removed_is_not_tried_all_the_time(stages: Stages, instan
 
 
 def test_whoever_keeps_recordings_is_not_asked(stages: Stages, instance: DagsterInstance) -> None:
-    stages.archive(stages.land(CAST, release=True))
+    stages.archive(stages.land(CAST, release=True, landed=True))
     assert "LUCID_KEEP_LANDING" in reason(tick(stages, instance, keep_landing=True))

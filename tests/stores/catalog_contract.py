@@ -103,8 +103,8 @@ def script(source: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def a_source(fingerprint: str = "one", *, release: bool = False) -> Source:
-    return Source(Path("/landing/a.cast"), fingerprint, release)
+def a_source(fingerprint: str = "one", *, release: bool = False, landed: bool = False) -> Source:
+    return Source(Path("/landing/a.cast"), fingerprint, release, landed)
 
 
 def register(catalog: Catalog, source: Source | None = None) -> UUID:
@@ -387,7 +387,10 @@ class CatalogContract:
         assert waiting(again) == [failed]
         assert waiting(again, at=NOON - timedelta(microseconds=1)) == []
         assert waiting(recorded, again, registered) == [fresh, failed, further]
-        assert waiting(recorded, again, registered, limit=2) == [fresh, failed]
+        assert waiting(registered, again, limit=1) == [fresh, failed], "none crowds out another"
+        catalog.retry(failed)
+        assert waiting(registered, limit=1) == [fresh]
+        catalog.record_failure(failed, replace(FAILURE, permanent=False, retry_at=NOON))
         assert waiting(Standing(State.SEALED, failed=True)) == waiting() == []
         assert catalog.get(failed).failure == replace(FAILURE, permanent=False, retry_at=NOON)
 
@@ -431,10 +434,37 @@ class CatalogContract:
         catalog.retry(stuck)
         assert catalog.record_content(last, b"x" * 32) == stuck
 
+    def test_a_duplicate_waits_again_when_the_other_session_may_never_have_its_content(self, catalog: Catalog) -> None:
+        quarantined, changed, retried = (self._duplicate(catalog, bytes([n]) * 32) for n in range(3))
+        catalog.record_failure(quarantined[0], FAILURE)
+        catalog.record_content(changed[0], b"other" * 6)
+        catalog.retry(retried[1])
+        for _, again in (quarantined, changed, retried):
+            record = catalog.get(again)
+            assert (record.state, record.duplicate_of, record.content_id) == (State.REGISTERED, None, None)
+
+    def test_what_is_sealed_all_the_same_is_no_duplicate(self, catalog: Catalog) -> None:
+        _, again = self._duplicate(catalog, b"x" * 32)
+        catalog.record_seal(again, SEAL)
+        assert (catalog.get(again).state, catalog.get(again).duplicate_of) == (State.SEALED, None)
+
+    @staticmethod
+    def _duplicate(catalog: Catalog, content_id: bytes) -> tuple[UUID, UUID]:
+        """A session and its duplicate."""
+        first, again = landed(catalog), landed(catalog)
+        for session_id, original in ((first, None), (again, first)):
+            catalog.describe(session_id, 7)
+            assert catalog.record_content(session_id, content_id) == original
+        return first, again
+
     def test_a_recording_is_removed_when_its_session_has_ended_and_not_tried_all_the_time(
         self, catalog: Catalog
     ) -> None:
-        released, kept, unsealed, gone = (register(catalog, a_source(str(n), release=n != 1)) for n in range(4))
+        released, kept, unsealed, gone = (
+            register(catalog, a_source(str(n), release=n != 1, landed=True)) for n in range(4)
+        )
+        moved = register(catalog, a_source("moved", release=True))
+        catalog.record_seal(moved, SEAL)
         for session_id in (released, kept, gone):
             catalog.record_seal(session_id, SEAL)
         catalog.release_source(gone)

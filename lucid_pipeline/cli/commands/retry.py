@@ -18,7 +18,7 @@ def retry(
     wanted = [parse_session_id(text) for text in dict.fromkeys(sessions)]
     with Home(load_settings()).catalog() as catalog:
         for record in [catalog.get(session_id) for session_id in wanted]:
-            if record.failure is None:
+            if record.failure is None and record.duplicate_of is None:
                 raise UsageError(f"session {record.session_id} has not failed", f"its state is {record.state}")
         for session_id in wanted:
             catalog.retry(session_id)
