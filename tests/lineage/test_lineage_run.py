@@ -1,5 +1,7 @@
 """The lineage in one process, as the command line runs it: it goes on where sessions stand, and Dagster knows of it."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -8,6 +10,7 @@ from uuid import UUID
 
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.test_utils import create_run_for_test
 
 from lucid_pipeline.cli import lineage_run
 from lucid_pipeline.cli.lineage_run import LineageRunner, materialized, open_runner
@@ -17,6 +20,7 @@ from lucid_pipeline.instance.processes import PROCESS_TAG
 from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, LINEAGE, MERKLE_TREE, RECORDING
 from lucid_pipeline.stores.catalog import Stage, State
 from tests.lineage.support import Stages, open_home
+from tests.lineage.test_definitions import ROOT
 from tests.support import text
 
 
@@ -24,15 +28,15 @@ class Watched:
     """A runner, its home, and what it did since a test began."""
 
     def __init__(self, runner: LineageRunner, stages: Stages, instance: DagsterInstance) -> None:
-        self.runner, self.stages, self._instance = runner, stages, instance
+        self.runner, self.stages, self.instance = runner, stages, instance
         self.forget()
 
     def forget(self) -> None:
-        self._before = {run.run_id for run in self._instance.get_runs()}
+        self._before = {run.run_id for run in self.instance.get_runs()}
 
     def runs(self) -> list[DagsterRun]:
         """Runs since then, oldest first."""
-        return [run for run in reversed(self._instance.get_runs()) if run.run_id not in self._before]
+        return [run for run in reversed(self.instance.get_runs()) if run.run_id not in self._before]
 
     def did(self) -> list[tuple[list[str], DagsterRunStatus]]:
         """The stages of each run, and how it ended."""
@@ -62,6 +66,41 @@ def new_home(folder: Path) -> Iterator[Home]:
 def watched(opened: Watched) -> Watched:
     opened.forget()
     return opened
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from lucid_pipeline.instance.workers import hold
+hold(Path(sys.argv[1]), sys.argv[2])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_living_run_has_in_hand_is_waited_for(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = watched.stages.land(text(5000, seed=77))
+    folder = watched.stages.home.dagster_folder
+    run = create_run_for_test(
+        watched.instance, status=DagsterRunStatus.STARTED, tags={"dagster/partition": str(session_id)}
+    )
+    looks = []
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, folder, run.run_id], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"held\n"
+
+        def look(_seconds: float) -> None:
+            looks.append(watched.stages.record(session_id).state)
+            if len(looks) == 3:
+                other.kill()
+                other.wait(10)
+
+        monkeypatch.setattr("lucid_pipeline.cli.lineage_run.time.sleep", look)
+        [record] = watched.runner.archive([session_id])
+    assert looks[:3] == [State.REGISTERED] * 3
+    assert record.state is State.SEALED
 
 
 DONE = DagsterRunStatus.SUCCESS

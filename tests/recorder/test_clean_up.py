@@ -12,6 +12,7 @@ from dagster import Definitions, ExecuteInProcessResult, RunConfig
 
 from lucid_pipeline.archive.damage import DamageCode
 from lucid_pipeline.archive.layout import manifest_key
+from lucid_pipeline.archive.recording import RecordingFile
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.errors import PermanentError, TransientError
@@ -28,7 +29,7 @@ from lucid_pipeline.recorder.clean_up import (
 from lucid_pipeline.recorder.definitions import ASSETS
 from lucid_pipeline.recorder.intake import register
 from lucid_pipeline.resources.opened import recorder_resources
-from lucid_pipeline.stores.catalog import State
+from lucid_pipeline.stores.catalog import Catalog, SessionRecord, State
 from tests.lineage.support import CAST, Stages, failure_of, home_in
 from tests.support import text
 
@@ -447,6 +448,53 @@ def test_a_duplicates_recording_is_read_again_before_it_goes(
     assert record.source
     monkeypatch.setattr("lucid_pipeline.recorder.clean_up.fingerprint", lambda *_: record.source.fingerprint)
     assert "has changed since it was archived" in refusal(stages, again)
+
+
+def test_a_recording_that_somebody_has_open_for_writing_stays_until_it_is_closed(stages: Stages) -> None:
+    """All that they go on to write would be lost with the file, however long they had not written before."""
+    session_id = stages.land(CAST, release=True, landed=True)
+    stages.archive(session_id)
+    with stages.path(session_id).open("ab"):
+        assert "may still be written to" in refusal(stages, session_id)
+    path = stages.path(session_id)
+    assert run_clean_up(stages, session_id).success
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("is_marked", [False, True])
+def test_where_nobody_can_tell_who_writes_a_recording_has_to_be_quiet_for_long_or_marked(
+    stages: Stages, is_marked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for files of another user, or on network file systems. Only the system's answer is not real here."""
+    monkeypatch.setattr(RecordingFile, "is_being_written", lambda _file: None)
+    session_id = stages.land(CAST, release=True, landed=True)
+    stages.archive(session_id)
+    path = stages.path(session_id)
+    if is_marked:
+        path.with_name(f"{path.name}.done").touch()
+    else:
+        assert "may still be written to" in refusal(stages, session_id)
+        monkeypatch.setattr("lucid_pipeline.recorder.clean_up.QUIET_SECONDS", 0)
+    assert run_clean_up(stages, session_id).success
+    assert not path.exists()
+
+
+def test_a_fault_at_one_recording_does_not_keep_the_others(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = (stages.land(text(1000, seed=n), release=True, landed=True) for n in range(2))
+    stages.archive(bad, good)
+    verify = Verifier.verify
+
+    def fault(verifier: Verifier, record: SessionRecord, catalog: Catalog) -> object:
+        if record.session_id == bad:
+            raise RuntimeError("a fault")
+        return verify(verifier, record, catalog)
+
+    monkeypatch.setattr(Verifier, "verify", fault)
+    gone = stages.path(good)
+    _, reasons = failure_of(run_clean_up(stages))
+    assert reasons.keys() == {str(bad)}
+    assert not gone.exists()
+    assert due_removals(stages.catalog, datetime.now(UTC)) == []
 
 
 def test_without_ids_all_that_is_due_is_removed_and_what_stays_is_left_in_peace(stages: Stages) -> None:
