@@ -19,8 +19,11 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import PRIORITY_TAG
 
-FIRST = {PRIORITY_TAG: "10"}
-"""Tags of work that must not wait behind sessions: of each kind one run at a time, so that it holds none of them up."""
+FIRST = {PRIORITY_TAG: "10", "lucid/upkeep": "true"}
+"""Tags of work that must not wait behind sessions: of each kind one run at a time, so that it holds none of them up.
+
+Of all kinds, `dagster.yaml` lets two runs work at a time: the other places in the queue are for sessions.
+"""
 
 LAST = {PRIORITY_TAG: "-20"}
 """Tags of work that can wait until no session does."""
