@@ -51,7 +51,10 @@ def test_it_says_what_lucid_relies_on(instance: DagsterInstance, tmp_path: Path)
     assert coordinator.dequeue_interval_seconds == 1
     queue = coordinator.get_run_queue_config()
     assert queue.max_concurrent_runs == 4
-    assert queue.tag_concurrency_limits == [{"key": "lucid/size", "value": "huge", "limit": 1}]
+    assert queue.tag_concurrency_limits == [
+        {"key": "lucid/size", "value": "huge", "limit": 1},
+        {"key": "lucid/upkeep", "limit": 2},
+    ]
 
 
 def test_it_starts_no_daemon_that_lucid_does_not_need(instance: DagsterInstance) -> None:
