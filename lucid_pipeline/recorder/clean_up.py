@@ -78,7 +78,7 @@ def remove_recording(session_id: UUID, catalog: Catalog, verifier: Verifier) -> 
             for name in _companions(record, source, folder):
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=folder)
-            os.unlink(path.name, dir_fd=folder)
+            _unlink_unchanged(source, folder)
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -118,6 +118,25 @@ def _has_marker(source: Source, folder: int) -> bool:
     with suppress(OSError):
         return is_marker(os.lstat(f"{source.path.name}{MARKER_ENDING}", dir_fd=folder))
     return False
+
+
+def _unlink_unchanged(source: Source, folder: int) -> None:
+    """Remove the very file that was archived, and not another one that takes its name at this moment.
+
+    It gets another name first, under which it is looked at once more. What a crash leaves under that name is found as
+    an abandoned recording, and then as a duplicate.
+    """
+    name, aside = source.path.name, f".{os.urandom(8).hex()}.removing"
+    before = os.lstat(name, dir_fd=folder)
+    if fingerprint(source.path, before) != source.fingerprint:
+        raise _changed(source.path)
+    os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+    found = os.lstat(aside, dir_fd=folder)
+    if (found.st_ino, found.st_size, found.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
+        os.link(aside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.unlink(aside, dir_fd=folder)
+        raise _changed(source.path)
+    os.unlink(aside, dir_fd=folder)
 
 
 def _require_content(path: Path, record: SessionRecord) -> None:

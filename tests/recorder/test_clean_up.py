@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -243,7 +244,7 @@ def test_a_file_that_cannot_be_removed_is_still_known(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "unlink", refuse)
+    monkeypatch.setattr(os, "rename", refuse)
     assert "cannot remove" in refusal(stages, sealed)
 
 
@@ -350,14 +351,16 @@ def test_they_go_first_since_what_is_left_must_be_known_again(stages: Stages, mo
     stages.archive(session_id)
     unlink, removed = os.unlink, []
 
-    def cut_short(name: str, **how: int) -> None:
-        if name == path.name:
-            raise KeyboardInterrupt
+    def note(name: str, **how: int) -> None:
         removed.append(name)
         unlink(name, **how)
 
+    def cut_short(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patched:
-        patched.setattr(os, "unlink", cut_short)
+        patched.setattr(os, "unlink", note)
+        patched.setattr(os, "rename", cut_short)
         with pytest.raises(KeyboardInterrupt):
             remove_recording(session_id, stages.catalog, watched(stages, lambda _key: None))
     assert removed == [sidecar.name, marker.name]
@@ -459,6 +462,26 @@ def test_a_recording_that_somebody_has_open_for_writing_stays_until_it_is_closed
     path = stages.path(session_id)
     assert run_clean_up(stages, session_id).success
     assert not path.exists()
+
+
+def test_another_file_that_takes_the_name_at_the_last_moment_stays(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = stages.land(CAST, release=True, landed=True)
+    stages.archive(session_id)
+    path = stages.path(session_id)
+    rename = os.rename
+
+    def exchange(*names: Any, **folders: Any) -> None:
+        path.with_name("new").write_bytes(b"another session")
+        rename(path.with_name("new"), path)
+        rename(*names, **folders)
+
+    monkeypatch.setattr(os, "rename", exchange)
+    _, reasons = failure_of(run_clean_up(stages, session_id))
+    assert "has changed since" in reasons[str(session_id)]
+    assert path.read_bytes() == b"another session"
+    assert [other.name for other in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("is_marked", [False, True])
