@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from dagster import DagsterRun, DagsterRunStatus, RunsFilter
@@ -39,8 +40,9 @@ def kill_a_run(lucid: Lucid) -> bool:
         for run in instance.get_runs(_STARTED):
             for entry in instance.all_logs(run.run_id):
                 if started_as := _PROCESS.search(entry.message or ""):
-                    os.kill(int(started_as[1]), signal.SIGKILL)
-                    return True
+                    with suppress(ProcessLookupError):  # it has ended meanwhile
+                        os.kill(int(started_as[1]), signal.SIGKILL)
+                        return True
     return False
 
 
