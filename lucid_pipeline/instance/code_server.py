@@ -15,6 +15,7 @@ import argparse
 import logging
 import multiprocessing.util
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -112,6 +113,8 @@ def serve(location: str, *, socket: str | None = None, port: int | None = None, 
     os.environ.setdefault("DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD", str(_SECONDS_FOR_ANSWERS))
     load(location)
     _set_fork_server_aside(location)
+    # Dagster lets SIGTERM do what SIGINT does, which is nothing where a shell has started this in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     setup_interrupt_handlers()
     configure_loggers(log_level="WARNING")
     logger = logging.getLogger("dagster.code_server")
