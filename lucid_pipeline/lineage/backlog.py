@@ -58,12 +58,13 @@ TICK_SECONDS = 1
 """Seconds between two looks, at least; the daemon itself looks every few seconds."""
 
 _NEW = "new"
-_MOST_RUNS = {_NEW: 8, AGAIN_TAG: 2, SIZE_TAG: 2}
+_MOST_RUNS = {_NEW: 8, AGAIN_TAG: 4, SIZE_TAG: 2}
 """Runs of a location that are queued or under way at a time: of new sessions, of those that failed before, huge ones.
 
 Each kind has room of its own, so that none of them ever keeps the others waiting.
 """
 
+_FEW = 10
 _MOST_SESSIONS = 2000
 _MOST_ENDED_RUNS = 100
 _STEP_FAILURE = RunFailureReason.STEP_FAILURE.value
@@ -142,12 +143,13 @@ class Backlog:
     ) -> Iterator[RunRequest]:
         """Runs for the sessions that are nearest to their end first; of these, the oldest first."""
         own = {
-            key: tuple(stage for stage in stages_left(record) if stage in self.stages) for key, record in free.items()
+            key: (tuple(stage for stage in stages_left(record) if stage in self.stages), record.attempts > 0)
+            for key, record in free.items()
         }
-        for stages in sorted(set(own.values()), key=len):
-            weights = {key: _weight(free[key], settings) for key in free if own[key] == stages}
+        for kind in sorted(set(own.values()), key=lambda kind: (len(kind[0]), kind[1])):
+            weights = {key: _weight(free[key], settings) for key in free if own[key] == kind}
             for batch in contiguous_ranges(existing, weights, LONGEST_RANGE, settings.huge_bytes):
-                yield self._request(batch, stages, free[batch[0]], settings)
+                yield self._request(batch, kind[0], free[batch[0]], settings)
 
     def _request(
         self, batch: Sequence[str], stages: Sequence[str], first: SessionRecord, settings: Settings
@@ -281,8 +283,13 @@ def _count_dead_run(key: str, run: DagsterRun, stages: Sequence[str], catalog: C
 
 
 def _weight(record: SessionRecord, settings: Settings) -> int:
-    """What a session adds to a run, in bytes: too much for any other beside it, if it is huge or has failed before."""
-    return settings.huge_bytes + 1 if record.attempts or _is_huge(record, settings) else record.length or 0
+    """What a session adds to a run, in bytes: too much for any other beside it, if it is huge or has failed twice.
+
+    After its first failure it has few beside it: most of a run that died are not to blame, and soon done.
+    """
+    if record.attempts > 1 or _is_huge(record, settings):
+        return settings.huge_bytes + 1
+    return max(record.length or 0, settings.huge_bytes // _FEW if record.attempts else 0)
 
 
 def _is_huge(record: SessionRecord, settings: Settings) -> bool:
