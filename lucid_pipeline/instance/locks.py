@@ -25,9 +25,16 @@ def try_lock(path: Path) -> int | None:
         None where another process has locked it.
     """
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if is_locked(descriptor):
         os.close(descriptor)
         return None
     return descriptor
+
+
+def is_locked(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+    """Whether another process has locked an open file; if none has, this one has from now on, until it is closed."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False

@@ -10,7 +10,7 @@ from pathlib import Path
 from dagster import DagsterInstance, RunsFilter
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from lucid_pipeline.instance.locks import exclusive
+from lucid_pipeline.instance.locks import exclusive, is_locked
 
 PROCESS_TAG = "lucid/process"
 
@@ -66,9 +66,7 @@ def _claims(path: Path) -> Iterator[str]:
     except OSError:  # that process ends just now
         return
     with os.fdopen(descriptor, encoding="utf-8") as file:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if is_locked(descriptor, fcntl.LOCK_SH):
             yield from file.read().split()
 
 
@@ -79,11 +77,7 @@ def is_alive(folder: Path, name: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
+        return is_locked(descriptor)
     finally:
         os.close(descriptor)
 
@@ -91,10 +85,8 @@ def is_alive(folder: Path, name: str) -> bool:
 def _report_if_dead(instance: DagsterInstance, path: Path) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    else:
+        if is_locked(descriptor):
+            return
         wanted = RunsFilter(tags={PROCESS_TAG: path.name}, statuses=NOT_FINISHED_STATUSES)
         for run in instance.get_runs(wanted):
             instance.report_run_failed(run, "The process that ran this was killed.")

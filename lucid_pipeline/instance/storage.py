@@ -188,38 +188,29 @@ def _last_of_each(events: Sequence[EventLogEntry], ids: Sequence[int]) -> list[t
     return list(last.values())
 
 
-class _Runs(SqliteRunStorage):
+class _OneEngine:
+    """What runs and schedules have in common: one engine, in place of a new one for each question."""
+
     def __init__(self, conn_string: str) -> None:
-        super().__init__(conn_string)
+        super().__init__(conn_string)  # type: ignore[call-arg] # of the storage that this is mixed with
         self._engine = _open_engine(conn_string)
 
-    @override
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         with self._engine.begin() as connection:
             yield connection
 
-    @override
     def dispose(self) -> None:
-        super().dispose()
+        super().dispose()  # type: ignore[misc]
         self._engine.dispose()
 
 
-class _Schedules(SqliteScheduleStorage):
-    def __init__(self, conn_string: str) -> None:
-        super().__init__(conn_string)
-        self._engine = _open_engine(conn_string)
+class _Runs(_OneEngine, SqliteRunStorage):
+    """Dagster's own, by one engine."""
 
-    @override
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
-            yield connection
 
-    @override
-    def dispose(self) -> None:
-        super().dispose()
-        self._engine.dispose()
+class _Schedules(_OneEngine, SqliteScheduleStorage):
+    """Dagster's own, by one engine."""
 
 
 class PooledSqliteStorage(DagsterSqliteStorage):

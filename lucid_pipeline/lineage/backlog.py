@@ -114,8 +114,7 @@ class Backlog:
         """
         partitions = Partitions(instance)
         cursor = self._count_dead_runs(instance, catalog, settings, partitions, cursor)
-        # The runs first: one that ends between the two questions leaves its sessions to the next tick.
-        claimed = claimed_partitions(Path(instance.root_directory))
+        # What is in hand first: a run that ends between the two questions leaves its sessions to the next tick.
         runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
         room = dict(_MOST_RUNS)
         for run in runs:
@@ -123,10 +122,10 @@ class Backlog:
                 room[_lane(run.tags)] -= 1
         if max(room.values()) <= 0:
             return SensorResult(skip_reason="as many runs as there may be are under way or queued", cursor=cursor)
+        in_hand = partitions.in_hand(runs)
         waiting = catalog.waiting(standings_before(self.stages), datetime.now(UTC), _MOST_SESSIONS)
         if not waiting:
             return SensorResult(skip_reason="nothing waits", cursor=cursor)
-        in_hand = {key for run in runs for key in partitions.of(run)} | claimed
         free = {str(record.session_id): record for record in waiting if str(record.session_id) not in in_hand}
         unknown = partitions.add_unknown(free)
         requests = _within(room, self._requests(free, partitions.keys, settings))
@@ -239,6 +238,11 @@ class Partitions:
             return []
         first, last = (self._places[str(end)] for end in ends)
         return keys[first : last + 1]
+
+    def in_hand(self, runs: Iterable[DagsterRun]) -> set[str]:
+        """The partitions that runs are about, and those that living processes have claimed."""
+        claimed = claimed_partitions(Path(self._instance.root_directory))
+        return claimed.union(*(self.of(run) for run in runs))
 
     def add_unknown(self, wanted: Collection[str]) -> list[str]:
         """Put those keys behind all others that are not there yet, as a request will; returns them."""

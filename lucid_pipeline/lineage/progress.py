@@ -5,7 +5,7 @@ from collections.abc import Collection
 from lucid_pipeline.lineage.stages import LINEAGE
 from lucid_pipeline.stores.catalog import SessionRecord, Standing, State
 
-STAGES_DONE = {
+_STAGES_DONE = {
     State.REGISTERED: 0,
     State.RECORDED: 1,
     State.CHUNKED: 2,
@@ -17,18 +17,18 @@ STAGES_DONE = {
 
 def stages_left(record: SessionRecord) -> tuple[str, ...]:
     """The stages that a session has before it; none for one that has ended."""
-    if record.state not in STAGES_DONE:
+    if record.state not in _STAGES_DONE:
         return ()
     return LINEAGE[_next(Standing(record.state, record.failure is not None)) :]
 
 
 def standings_before(stages: Collection[str]) -> list[Standing]:
     """All points at which one of these stages comes next."""
-    everywhere = [Standing(state, failed) for state in STAGES_DONE for failed in (False, True)]
+    everywhere = [Standing(state, failed) for state in _STAGES_DONE for failed in (False, True)]
     return [standing for standing in everywhere if LINEAGE[_next(standing)] in stages]
 
 
 def _next(standing: Standing) -> int:
     """The index of the stage to go on with: after a failure the one before it, which may have been at fault."""
-    done = STAGES_DONE[standing.state]
+    done = _STAGES_DONE[standing.state]
     return max(0, done - 1) if standing.failed else done

@@ -28,7 +28,6 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from lucid_pipeline.instance.locks import exclusive
-from lucid_pipeline.instance.processes import claimed_partitions
 from lucid_pipeline.lineage.backlog import Partitions
 from lucid_pipeline.lineage.partitions import PARTITIONS, contiguous_ranges
 from lucid_pipeline.lineage.upkeep import LAST, host_time_zone, is_under_way
@@ -84,8 +83,7 @@ class Reconciliation:
         with exclusive(Path(instance.root_directory)):
             partitions = Partitions(instance)
             runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
-            in_hand = {key for run in runs for key in partitions.of(run)}
-            in_hand |= claimed_partitions(Path(instance.root_directory))
+            in_hand = partitions.in_hand(runs)
             made = [instance.get_materialized_partitions(AssetKey(stage)) for stage in self.stages]
             known = set.intersection(*made)
             free = dict.fromkeys((key for key in sealed if key not in in_hand), 0)

@@ -99,9 +99,11 @@ def _archived_as(record: SessionRecord, catalog: Catalog) -> SessionRecord:
     return original
 
 
-def _require_unchanged(source: Source, folder: int) -> None:
-    if fingerprint(source.path, os.lstat(source.path.name, dir_fd=folder)) != source.fingerprint:
+def _require_unchanged(source: Source, folder: int) -> os.stat_result:
+    status = os.lstat(source.path.name, dir_fd=folder)
+    if fingerprint(source.path, status) != source.fingerprint:
         raise _changed(source.path)
+    return status
 
 
 def _require_finished(source: Source, folder: int) -> None:
@@ -127,9 +129,7 @@ def _unlink_unchanged(source: Source, folder: int) -> None:
     an abandoned recording, and then as a duplicate.
     """
     name, aside = source.path.name, f".{os.urandom(8).hex()}.removing"
-    before = os.lstat(name, dir_fd=folder)
-    if fingerprint(source.path, before) != source.fingerprint:
-        raise _changed(source.path)
+    before = _require_unchanged(source, folder)
     os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
     found = os.lstat(aside, dir_fd=folder)
     if (found.st_ino, found.st_size, found.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
