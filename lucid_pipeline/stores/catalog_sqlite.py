@@ -7,10 +7,7 @@ one by one. Times that are compared are integers, everything else is kept as the
 import json
 import os
 import sqlite3
-import threading
-import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +17,7 @@ from typing_extensions import override
 
 from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.sealed import SessionMetadata
-from lucid_pipeline.errors import LucidError, PermanentError, SessionNotFound, TransientError, UsageError
-from lucid_pipeline.paths import full_disk, has_no_room, is_full
+from lucid_pipeline.errors import SessionNotFound, UsageError
 from lucid_pipeline.stores.catalog import (
     ENDED,
     Arrival,
@@ -39,14 +35,8 @@ from lucid_pipeline.stores.catalog import (
     microseconds,
     started_us,
 )
+from lucid_pipeline.stores.sqlite_file import Schema, SqliteFile
 
-_BUSY_SECONDS = 10
-_LARGEST_POOL = 8
-_IMMUTABLE = "ro&immutable=1"  # for SQLite makes files beside a catalog even to read it
-_APPLICATION_ID = int.from_bytes(b"LUCC")
-
-# One tuple of statements for each version of the schema. What has been released is never changed, only added to.
-# The oldest SQLite that a supported system brings is 3.34, which has neither STRICT tables nor RETURNING.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE sessions (
@@ -128,6 +118,10 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 
+_SCHEMA = Schema(
+    "catalog", b"LUCC", _MIGRATIONS, "LUCID_CATALOG_URL", "move it away, and make a new one with lucid rebuild-catalog"
+)
+
 _SELECT = """
     SELECT sessions.*,
         sources.path, sources.fingerprint, sources.release, sources.landed, sources.abandoned,
@@ -167,46 +161,41 @@ class SqliteCatalog(Catalog):
     """
 
     def __init__(self, path: Path) -> None:
-        # Absolute, because connections are opened later too, when the working directory may have changed.
-        self._path = path.absolute()
-        with _failures(self._path, opening=True):
-            mode = _make_ready(self._path)
-        self._pool = _Pool(self._path, mode)
-        self._turn = threading.Lock()
+        self._file = SqliteFile(path, _SCHEMA)
 
     @override
     def register(self, session_id: UUID, source: Source, name: str, metadata: SessionMetadata) -> SessionRecord:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             return _get(connection, _register(connection, Arrival(session_id, source, name), metadata))
 
     @override
     def register_all(self, arrivals: Sequence[Arrival]) -> list[UUID]:
         nothing = SessionMetadata()
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             return [_register(connection, arrival, nothing) for arrival in arrivals]
 
     @override
     def registered(self, fingerprints: Collection[str], *, release: bool) -> set[str]:
         places = ", ".join("?" * len(fingerprints))
         statement = f"SELECT fingerprint FROM sources WHERE fingerprint IN ({places}) AND release >= ?"
-        with self._connection() as connection:
+        with self._file.reading() as connection:
             return {row["fingerprint"] for row in connection.execute(statement, (*fingerprints, release))}
 
     @override
     def get(self, session_id: UUID) -> SessionRecord:
-        with self._connection() as connection:
+        with self._file.reading() as connection:
             return _get(connection, session_id)
 
     @override
     def find(self, wanted: SessionFilter) -> list[SessionRecord]:
         statement, values = _search(wanted)
-        with self._connection() as connection:
+        with self._file.reading() as connection:
             return [_record(row) for row in connection.execute(statement, values)]
 
     @override
     def waiting(self, standings: Collection[Standing], now: datetime, limit: int) -> list[SessionRecord]:
         due = microseconds(now)
-        with self._connection() as connection:
+        with self._file.reading() as connection:
             found = [row for standing in standings for row in _at(connection, standing, due, limit)]
         return sorted(map(_record, found), key=lambda record: record.session_id)
 
@@ -220,13 +209,13 @@ class SqliteCatalog(Catalog):
 
     @override
     def holding(self) -> Holding:
-        with self._connection() as connection:
+        with self._file.reading() as connection:
             row = connection.execute("SELECT COUNT(*), COALESCE(SUM(stored_bytes), 0) FROM seals").fetchone()
         return Holding(*row)
 
     @override
     def sealed(self) -> list[UUID]:
-        with self._connection() as connection:
+        with self._file.reading() as connection:
             rows = connection.execute("SELECT session_id FROM seals ORDER BY session_id")
             return [UUID(row["session_id"]) for row in rows]
 
@@ -236,13 +225,13 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_swept(self, session_ids: Collection[UUID]) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             keys = [(str(session_id),) for session_id in session_ids]
             connection.executemany("UPDATE seals SET swept = 1 WHERE session_id = ?", keys)
 
     @override
     def hand_over(self, session_id: UUID, stage: Stage, document: bytes, state: State) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             before = _get(connection, session_id)
             if before.state in ENDED:
                 return
@@ -256,7 +245,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def handed_over(self, session_id: UUID, stage: Stage) -> bytes | None:
-        with self._connection() as connection:
+        with self._file.reading() as connection:
             row = connection.execute(
                 "SELECT document FROM documents WHERE session_id = ? AND stage = ?", (str(session_id), stage)
             ).fetchone()
@@ -266,7 +255,7 @@ class SqliteCatalog(Catalog):
     def describe(
         self, session_id: UUID, length: int, duration_ms: int | None = None, started_at: str | None = None
     ) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             record = _get(connection, session_id)
             metadata = record.metadata.model_copy(update={"started_at": record.metadata.started_at or started_at})
             started = started_us(metadata, record.registered_at)
@@ -277,7 +266,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def complete(self, session_id: UUID, metadata: SessionMetadata) -> SessionMetadata:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             record = _get(connection, session_id)
             whole = record.metadata.completed_by(metadata)
             _put(connection, replace(record, metadata=whole))
@@ -285,7 +274,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_content(self, session_id: UUID, content_id: bytes) -> UUID | None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             record = _get(connection, session_id)
             if record.content_id == content_id:
                 return None
@@ -306,7 +295,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_seal(self, session_id: UUID, seal: Seal) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             known = _get(connection, session_id).seal
             if known and seal.sequence <= known.sequence:
                 return
@@ -320,7 +309,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_failure(self, session_id: UUID, failure: Failure) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             if _get(connection, session_id).state in ENDED:
                 return
             _put_failure(connection, session_id, failure)
@@ -330,7 +319,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def retry(self, session_id: UUID) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             record = _get(connection, session_id)
             connection.execute("DELETE FROM failures WHERE session_id = ?", (str(session_id),))
             connection.execute("UPDATE sessions SET attempts = 0 WHERE session_id = ?", (str(session_id),))
@@ -339,7 +328,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_verification(self, session_id: UUID, damages: Sequence[str], verified_at: str) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             _get(connection, session_id)
             key = str(session_id)
             statement = "UPDATE sessions SET damages = ?, verified_at = ? WHERE session_id = ?"
@@ -348,7 +337,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_removal_attempt(self, session_id: UUID, tried_at: datetime) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             _get(connection, session_id)
             connection.execute(
                 "UPDATE sources SET tried_us = ? WHERE session_id = ?", (microseconds(tried_at), str(session_id))
@@ -356,187 +345,24 @@ class SqliteCatalog(Catalog):
 
     @override
     def release_source(self, session_id: UUID) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             _get(connection, session_id)
             connection.execute("UPDATE sources SET path = NULL WHERE session_id = ?", (str(session_id),))
 
     @override
     def restore(self, record: SessionRecord) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             known = _find_one(connection, record.session_id)
             if known is None or not _is_older(record.seal, known.seal):
                 _put(connection, record)
 
     @override
     def close(self) -> None:
-        self._pool.close()
+        self._file.close()
 
     def _select(self, conditions: str, values: Sequence[object]) -> list[SessionRecord]:
-        with self._connection() as connection:
+        with self._file.reading() as connection:
             return [_record(row) for row in connection.execute(f"{_SELECT} {conditions}", values)]
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with _failures(self._path), self._pool.lend() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        # SQLite lets writers try again until one is lucky. Threads take turns instead, and processes have fewer rivals.
-        if not self._turn.acquire(timeout=_BUSY_SECONDS):
-            raise _too_many_threads(self._path)
-        try:
-            with self._connection() as connection, connection:
-                # IMMEDIATE waits for other writers: a transaction that turned from reading to writing would just fail.
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-        finally:
-            self._turn.release()
-
-
-class _Pool:
-    """A bounded number of connections to one file, each lent to one thread at a time."""
-
-    def __init__(self, path: Path, mode: str) -> None:
-        self._path = path
-        self._mode = mode
-        self._free = threading.BoundedSemaphore(_LARGEST_POOL)
-        self._lock = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
-        self._closed = False
-
-    @contextmanager
-    def lend(self) -> Iterator[sqlite3.Connection]:
-        if not self._free.acquire(timeout=_BUSY_SECONDS):
-            raise _too_many_threads(self._path)
-        try:
-            connection = self._take()
-            try:
-                yield connection
-            finally:
-                self._give_back(connection)
-        finally:
-            self._free.release()
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            for connection in self._idle:
-                connection.close()
-            self._idle.clear()
-
-    def _take(self) -> sqlite3.Connection:
-        with self._lock:
-            if self._closed:
-                raise ValueError("the catalog has been closed")
-            if self._idle:
-                return self._idle.pop()
-        return _connect(self._path, self._mode)
-
-    def _give_back(self, connection: sqlite3.Connection) -> None:
-        with self._lock:
-            if self._closed or connection.in_transaction:
-                connection.close()
-            else:
-                self._idle.append(connection)
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}", uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA foreign_keys = ON")
-        # A sealed session can be found in the archive again, but registrations and hand-overs stand nowhere else, and a
-        # recording is removed because its seal is known: so a commit waits for the disk. There are a few a session.
-        connection.execute("PRAGMA synchronous = FULL")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _make_ready(path: Path) -> str:
-    """Make the file where there is none, and bring its schema up to date; returns the mode to open it with."""
-    try:
-        _prepare(path, "rwc")
-    except sqlite3.Error as error:
-        if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or not _is_settled(path):
-            raise
-        _prepare(path, _IMMUTABLE)
-        return _IMMUTABLE
-    return "rw"
-
-
-def _is_settled(path: Path) -> bool:
-    """Whether a file that this user cannot write to is the whole catalog: what is written lies beside it at first."""
-    log = path.with_name(f"{path.name}-wal")
-    is_closed = not os.access(path.parent, os.W_OK, effective_ids=True)
-    return is_closed and path.is_file() and not (log.exists() and log.stat().st_size)
-
-
-def _prepare(path: Path, mode: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    connection = _connect(path, mode)
-    try:
-        if new:
-            # It says who was recorded where. Not by opening the file: closing it again would drop SQLite's locks on it.
-            path.chmod(0o600)
-        with connection:
-            connection.execute("BEGIN")
-            version = _check_origin(connection, path)
-        if version < len(_MIGRATIONS):
-            _switch_to_wal(connection)
-            _migrate(connection, path)
-    finally:
-        connection.close()
-
-
-def _check_origin(connection: sqlite3.Connection, path: Path) -> int:
-    """The version of the schema, 0 for an empty file; refuses what this version of Lucid must not touch."""
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    is_empty = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
-    if application != _APPLICATION_ID and not is_empty:
-        raise UsageError(f"{path} is the database of another program", "choose another file for the catalog")
-    if version > len(_MIGRATIONS):
-        raise UsageError(
-            f"the catalog {path} was written by a newer version of Lucid",
-            f"its schema has version {version}, this Lucid knows {len(_MIGRATIONS)}: use the newer Lucid",
-        )
-    return version
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Let readers and a writer work at once. The file remembers; one that cannot (some network mounts) works without.
-
-    The switch needs the file to itself for a moment, and SQLite does not wait for that as it does for other locks.
-    """
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            with connection:
-                connection.execute("BEGIN EXCLUSIVE")
-        else:
-            return
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    with connection:
-        # Exclusive from before the version is read: of all processes that open a fresh file at once, one migrates it.
-        connection.execute("BEGIN EXCLUSIVE")
-        version = _check_origin(connection, path)
-        for statements in _MIGRATIONS[version:]:
-            for statement in statements:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
 
 
 def _register(connection: sqlite3.Connection, arrival: Arrival, metadata: SessionMetadata) -> UUID:
@@ -773,51 +599,5 @@ def _lines(texts: Sequence[str]) -> str:
     return json.dumps([_unicode(text) for text in texts])
 
 
-def _too_many_threads(path: Path) -> TransientError:
-    return TransientError(f"the catalog {path} is busy", "too many threads of this process use it at once")
-
-
 def _not_found(session_id: UUID) -> SessionNotFound:
     return SessionNotFound(f"there is no session {session_id}", "lucid list shows those that there are")
-
-
-@contextmanager
-def _failures(path: Path, *, opening: bool = False) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _explain(error, path, opening) from error
-    except OverflowError as error:
-        raise PermanentError("a number has more than 64 bits, which the catalog cannot hold") from error
-    except OSError as error:
-        if is_full(error):
-            raise full_disk(path) from error
-        raise UsageError(f"cannot open the catalog {path}: {error.strerror}", "see LUCID_CATALOG_URL") from error
-
-
-def _explain(error: sqlite3.Error, path: Path, opening: bool) -> LucidError:
-    rebuild = "move it away, and make a new one with lucid rebuild-catalog"
-    match _code(error):
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
-            return TransientError(f"the catalog {path} is busy", f"another process has kept it for {_BUSY_SECONDS} s")
-        case sqlite3.SQLITE_FULL:
-            return full_disk(path)
-        case sqlite3.SQLITE_NOTADB:
-            return UsageError(f"{path} is not a catalog, or a damaged one", rebuild)
-        case sqlite3.SQLITE_CORRUPT:
-            return PermanentError(f"the catalog {path} is damaged", rebuild)
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
-            return UsageError(f"the catalog {path} must not be written to", "check its permissions")
-        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR if has_no_room(path.parent):
-            return full_disk(path)
-        case sqlite3.SQLITE_CANTOPEN if opening:
-            return UsageError(f"cannot open the catalog {path}", "check that it is a file, and its permissions")
-        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM:
-            return TransientError(f"the catalog {path} cannot be read or written: {error}", "is its disk in order?")
-    return PermanentError(f"the catalog {path} failed: {error}", rebuild)
-
-
-def _code(error: sqlite3.Error) -> int:
-    """The primary result code, without what the extended one adds."""
-    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return code & 0xFF

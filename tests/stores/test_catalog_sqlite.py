@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -15,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from lucid_pipeline.errors import LucidError, PermanentError, TransientError, UsageError
-from lucid_pipeline.stores import catalog_sqlite
+from lucid_pipeline.stores import catalog_sqlite, sqlite_file
 from lucid_pipeline.stores.catalog import Catalog, SessionFilter, Stage, State
 from lucid_pipeline.stores.catalog_sqlite import SqliteCatalog
 from lucid_pipeline.stores.catalog_url import open_catalog
@@ -108,7 +109,7 @@ def test_readers_do_not_wait_for_a_writer(path: Path, catalog: Catalog) -> None:
 def test_a_catalog_that_stays_busy_is_one_clear_line(
     path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog_sqlite, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite_file, "_BUSY_SECONDS", 0.1)
     session_id = register(catalog)
     with closing(SqliteCatalog(path)) as impatient, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -135,15 +136,15 @@ def test_threads_share_a_bounded_number_of_connections(path: Path, catalog: Cata
 
 
 def test_a_thread_that_waits_too_long_for_others_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog_sqlite, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite_file, "_BUSY_SECONDS", 0.1)
     with closing(SqliteCatalog(path)) as catalog:
         session_id = register(catalog)
-        with catalog._writing(), pytest.raises(TransientError, match="too many threads") as refused:
+        with catalog._file.writing(), pytest.raises(TransientError, match="too many threads") as refused:
             catalog.describe(session_id, 1, None)
         assert_clear(refused.value, path)
         with ExitStack() as others:
             for _ in range(8):
-                others.enter_context(catalog._connection())
+                others.enter_context(catalog._file.reading())
             with pytest.raises(TransientError, match="too many threads"):
                 catalog.get(session_id)
         catalog.describe(session_id, 1, None)
@@ -162,7 +163,7 @@ def test_a_closed_catalog_leaves_one_file_and_refuses_work(path: Path) -> None:
 
 def test_a_catalog_that_is_closed_while_it_works_closes_after_that(path: Path) -> None:
     catalog = SqliteCatalog(path)
-    with catalog._writing():
+    with catalog._file.writing():
         catalog.close()
         assert len(list(path.parent.iterdir())) > 1
     assert list(path.parent.iterdir()) == [path]
@@ -362,7 +363,7 @@ def test_a_catalog_of_an_earlier_version_is_brought_up_to_date(path: Path, monke
     with closing(SqliteCatalog(path)) as catalog:
         session_id = register(catalog)
     later = (*catalog_sqlite._MIGRATIONS, ("CREATE TABLE later (n INTEGER)", "INSERT INTO later VALUES (1)"))
-    monkeypatch.setattr(catalog_sqlite, "_MIGRATIONS", later)
+    monkeypatch.setattr(catalog_sqlite, "_SCHEMA", replace(catalog_sqlite._SCHEMA, migrations=later))
     together = Barrier(8)
 
     def open_at_once(_: int) -> SqliteCatalog:
@@ -382,7 +383,7 @@ def test_sessions_sealed_under_the_first_version_are_scrubbed_and_swept_as_well(
     with closing(sqlite3.connect(path)) as connection, connection:
         for statement in catalog_sqlite._MIGRATIONS[0]:
             connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {catalog_sqlite._APPLICATION_ID}")
+        connection.execute(f"PRAGMA application_id = {catalog_sqlite._SCHEMA.application_id}")
         connection.execute("PRAGMA user_version = 1")
         for session_id, sealed_at, verified_at in (
             ("01a20837-ced2-739e-b6b0-63f19b0caa07", "2026-03-01T00:00:00.000Z", "2026-03-04T00:00:00.000Z"),
@@ -403,7 +404,8 @@ def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.
         session_id = register(catalog)
     with monkeypatch.context() as patched:
         broken = ("DROP TABLE failures", "CREATE TABLE failures (")
-        patched.setattr(catalog_sqlite, "_MIGRATIONS", (*catalog_sqlite._MIGRATIONS, broken))
+        broken_schema = replace(catalog_sqlite._SCHEMA, migrations=(*catalog_sqlite._MIGRATIONS, broken))
+        patched.setattr(catalog_sqlite, "_SCHEMA", broken_schema)
         with pytest.raises(PermanentError, match="incomplete input"):
             SqliteCatalog(path)
     with closing(SqliteCatalog(path)) as catalog:

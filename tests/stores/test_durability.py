@@ -15,7 +15,7 @@ from lucid_pipeline.archive.ports import ObjectExists
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.archive.signing import SigningKey
-from lucid_pipeline.stores import catalog_sqlite
+from lucid_pipeline.stores import sqlite_file
 from lucid_pipeline.stores.catalog import SessionFilter, Source
 from lucid_pipeline.stores.catalog_sqlite import SqliteCatalog
 from lucid_pipeline.stores.folder_store import FolderStore
@@ -116,13 +116,13 @@ def test_a_commit_to_the_catalog_waits_for_the_disk(tmp_path: Path, monkeypatch:
 def test_of_many_who_find_no_catalog_at_the_same_moment_one_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together, switch = Barrier(8), catalog_sqlite._switch_to_wal
+    together, switch = Barrier(8), sqlite_file._switch_to_wal
 
     def switch_and_wait(connection: sqlite3.Connection) -> None:
         switch(connection)
         together.wait(timeout=60)
 
-    monkeypatch.setattr(catalog_sqlite, "_switch_to_wal", switch_and_wait)
+    monkeypatch.setattr(sqlite_file, "_switch_to_wal", switch_and_wait)
 
     def make(_number: int) -> None:
         with closing(SqliteCatalog(tmp_path / "catalog")) as catalog:
