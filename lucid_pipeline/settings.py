@@ -16,8 +16,8 @@ from lucid_pipeline.errors import UsageError
 
 _PREFIX = "LUCID_"
 
-# Not settings of this class, and nobody's mistake: of parts that are still to come, and of the tests.
-_SPOKEN_FOR = frozenset(("lucid_dagster_url", "lucid_api_port", "lucid_vectors_dir", "lucid_recordings_dir"))
+# Not settings of this class, and nobody's mistake: of the tests.
+_SPOKEN_FOR = frozenset(("lucid_vectors_dir", "lucid_recordings_dir"))
 _OF_TESTS = "lucid_test_"
 
 
@@ -94,6 +94,11 @@ class Settings(BaseSettings):
     sweep_after_hours: float = Field(
         default=24, ge=1, le=24 * 365, description="age at which what no manifest refers to may be removed"
     )
+
+    dagster_url: str = Field(default="http://127.0.0.1:3000", description="where Dagster's webserver answers")
+    api_host: str = Field(default="127.0.0.1", description="the address that the session API listens on")
+    api_port: int = Field(default=8087, ge=1, le=65535, description="the port that the session API listens on")
+    api_authentication: bool = Field(default=True, description="whether the session API asks who is calling")
 
     @field_validator("chunk_size")
     @classmethod

@@ -1,0 +1,1 @@
+"""Who asks, and what they may: keys, sessions of browsers, scopes, and the record of what was done."""

@@ -1,0 +1,56 @@
+"""The service put together: who is asked for what, in which order a request passes through what."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from lucid_api.access import endpoints as access
+from lucid_api.http.access_log import AccessLog
+from lucid_api.http.query_parameters import refuse_unknown_parameters
+from lucid_api.http.request_ids import RequestIds
+from lucid_api.http.security_headers import SecurityHeaders
+from lucid_api.openapi import document_of
+from lucid_api.problems import answer_errors_with_problems
+from lucid_api.services import opened_services
+from lucid_pipeline import __version__
+from lucid_pipeline.settings import Settings
+
+_LARGEST_BODY = 1024 * 1024
+"""Bytes of a request, but for an operation that says otherwise."""
+
+_ROUTERS = (access.router,)
+"""Below `/api/v1`."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service with these settings; what it works with is opened when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with opened_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Lucid session API",
+        summary="Find, prove and play archived recordings of sessions.",
+        version=__version__,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        max_body_size=_LARGEST_BODY,
+        # A validation failure can quote what was sent, and a stack trace what was decrypted.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.openapi = lambda: document_of(app)  # type: ignore[method-assign]
+    answer_errors_with_problems(app)
+    versioned = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_unknown_parameters)])
+    for router in _ROUTERS:
+        versioned.include_router(router)
+    app.include_router(versioned)
+    for middleware in (SecurityHeaders, AccessLog, RequestIds):  # the last one is passed first
+        app.add_middleware(middleware)
+    return app

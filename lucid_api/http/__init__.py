@@ -1,0 +1,1 @@
+"""What belongs to HTTP in general, whatever a request asks for."""

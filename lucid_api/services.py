@@ -1,0 +1,81 @@
+"""What endpoints work with: opened once, when the service starts, and given up when it ends."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Request
+from pydantic import BeforeValidator
+
+from lucid_api.state import StateDatabase
+from lucid_pipeline.archive.ports import ObjectStore
+from lucid_pipeline.archive.reader import Keys
+from lucid_pipeline.archive.session_id import parse_session_id
+from lucid_pipeline.archive.signing import PublicKey
+from lucid_pipeline.errors import UsageError
+from lucid_pipeline.home import Home
+from lucid_pipeline.settings import Settings
+from lucid_pipeline.stores.catalog import Catalog, SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All of it. `keys` is None on a host that holds no identity: it proves sessions, and plays none."""
+
+    home: Home
+    catalog: Catalog
+    archive: ObjectStore
+    trusted: Sequence[PublicKey]
+    keys: Keys | None
+    state: StateDatabase
+
+    @property
+    def settings(self) -> Settings:
+        """How the service is set up."""
+        return self.home.settings
+
+
+@contextmanager
+def opened_services(settings: Settings) -> Iterator[Services]:
+    """Open everything.
+
+    Raises:
+        UsageError: a setting is wrong, a store is not there, or a key file is missing or damaged.
+    """
+    home = Home(settings)
+    with home.catalog(create=True) as catalog, closing(StateDatabase(settings.home)) as state:
+        yield Services(home, catalog, home.archive(), home.trusted_keys(), home.keys_at_hand(), state)
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+"""What an endpoint works with."""
+
+
+def _session_id(text: object) -> object:
+    try:
+        return parse_session_id(text) if isinstance(text, str) else text
+    except UsageError as error:
+        raise ValueError(error.message) from error
+
+
+SessionId = Annotated[
+    UUID,
+    BeforeValidator(_session_id),
+    Path(description="Id of a session: a UUIDv7.", examples=["01a207bc-8e81-7370-a993-4daf2ca01f8c"]),
+]
+"""The id in the path of a request."""
+
+
+def _record(session_id: SessionId, services: ServicesDep) -> SessionRecord:
+    return services.catalog.get(session_id)
+
+
+RecordDep = Annotated[SessionRecord, Depends(_record)]
+"""What the catalog knows of the session in the path; there is none: `NotFound`."""

@@ -1,0 +1,47 @@
+"""The service's own database: what it has to remember beside the catalog. Each folder has its own queries.
+
+Losing it loses keys and sign-ins, and no session.
+"""
+
+from pathlib import Path
+
+from lucid_pipeline.stores.sqlite_file import Schema, SqliteFile
+
+FILE_NAME = "api.sqlite3"
+
+_MIGRATIONS = (
+    (
+        """CREATE TABLE api_keys (
+            key_id        TEXT PRIMARY KEY,
+            secret_sha256 BLOB NOT NULL,
+            label         TEXT NOT NULL,
+            scopes        TEXT NOT NULL,  -- a JSON array
+            created_us    INTEGER NOT NULL,
+            expires_us    INTEGER
+        ) WITHOUT ROWID""",
+        """CREATE TABLE idempotent_requests (
+            subject      TEXT NOT NULL,
+            key          TEXT NOT NULL,
+            request      BLOB NOT NULL,  -- a digest of what was asked
+            answer       BLOB,           -- NULL while it is being done
+            created_us   INTEGER NOT NULL,
+            PRIMARY KEY (subject, key)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX idempotent_requests_by_age ON idempotent_requests (created_us)",
+    ),
+)
+
+_SCHEMA = Schema(
+    "session API's database", b"LUCA", _MIGRATIONS, "LUCID_HOME", "move it away: keys and sign-ins are made anew"
+)
+
+
+class StateDatabase(SqliteFile):
+    """The database in a data home, made where there is none.
+
+    Raises:
+        UsageError, TransientError, PermanentError: as `SqliteFile`.
+    """
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home / FILE_NAME, _SCHEMA)
