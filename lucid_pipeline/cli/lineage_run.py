@@ -25,15 +25,22 @@ from dagster import (
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from lucid_pipeline.archive.ports import Progress
+from lucid_pipeline.course.claims import RegisteredProcess
+from lucid_pipeline.course.partitions import (
+    LONGEST_RANGE,
+    PARTITION_TAG,
+    PARTITIONS,
+    contiguous_ranges,
+    partition_tags,
+)
+from lucid_pipeline.course.progress import stages_left
+from lucid_pipeline.course.stages import LINEAGE
 from lucid_pipeline.home import Home
-from lucid_pipeline.instance.locks import exclusive
 from lucid_pipeline.instance.opened import open_instance
-from lucid_pipeline.instance.processes import PROCESS_TAG, RegisteredProcess, registered_process
+from lucid_pipeline.instance.processes import PROCESS_TAG, registered_process
 from lucid_pipeline.instance.workers import is_held
-from lucid_pipeline.lineage.backlog import Partitions
-from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS, SESSIONS, contiguous_ranges
-from lucid_pipeline.lineage.progress import stages_left
-from lucid_pipeline.lineage.stages import LINEAGE
+from lucid_pipeline.lineage.partitions import SESSIONS, partitions_of
+from lucid_pipeline.locks import exclusive
 from lucid_pipeline.processor.definitions import ASSETS as PROCESSOR_ASSETS
 from lucid_pipeline.recorder.clean_up import REMOVE_RECORDINGS, RemoveRecordings, clean_up
 from lucid_pipeline.recorder.definitions import ASSETS as RECORDER_ASSETS
@@ -43,8 +50,6 @@ from lucid_pipeline.stores.catalog import Catalog, SessionRecord
 
 _NO_CONSOLE: dict[str, object] = {"console": {}}
 _LOOK_SECONDS = 0.5
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
 
 
 class LineageRunner:
@@ -114,8 +119,8 @@ class LineageRunner:
         """Until no run of another process, one that lives, has any of these in hand: two would do the work twice."""
         under_way = RunsFilter(statuses=[DagsterRunStatus.STARTED])
         while True:
-            partitions = Partitions(self._instance)
-            runs = [run for run in self._instance.get_runs(under_way) if keys & set(partitions.of(run))]
+            partitions = partitions_of(self._instance)
+            runs = [run for run in self._instance.get_runs(under_way) if keys & set(partitions.of(run.tags))]
             if not any(is_held(self._folder, run.run_id) for run in runs):
                 return
             time.sleep(_LOOK_SECONDS)
@@ -126,16 +131,15 @@ class LineageRunner:
         return [new for old, new in zip(before, after, strict=True) if new.failure is None and _has_moved(old, new)]
 
     def _run(self, batch: Sequence[str], stages: Sequence[str]) -> None:
-        alone = len(batch) == 1
-        ends = {} if alone else {_RANGE_START: batch[0], _RANGE_END: batch[-1]}
+        partitions = partition_tags(batch)
         with _nothing_on_the_terminal():
             result = self._lineage.execute_in_process(
                 instance=self._instance,
                 run_config={"loggers": _NO_CONSOLE},
                 asset_selection=[AssetKey(stage) for stage in stages],
-                tags={**self._tags, **ends},
+                tags={**self._tags, **partitions},
                 raise_on_error=False,
-                partition_key=batch[0] if alone else None,
+                partition_key=partitions.get(PARTITION_TAG),
             )
         _raise_interrupt(result)
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lucid_pipeline.errors import TransientError, UsageError
 from lucid_pipeline.instance.configuration import environment, write_configuration
-from lucid_pipeline.instance.locks import exclusive
+from lucid_pipeline.locks import exclusive
 from lucid_pipeline.paths import full_disk, has_no_room, is_full
 
 _NO_COMPUTE_LOGS = {

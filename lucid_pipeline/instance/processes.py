@@ -2,36 +2,17 @@
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from dagster import DagsterInstance, RunsFilter
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from lucid_pipeline.instance.locks import exclusive, is_locked
+from lucid_pipeline.course.claims import RegisteredProcess, processes_folder
+from lucid_pipeline.locks import exclusive, is_locked
 
 PROCESS_TAG = "lucid/process"
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredProcess:
-    """A process that holds a lock on a file of its name as long as it lives; its runs are tagged with that name."""
-
-    name: str
-    _descriptor: int
-
-    def claim(self, keys: Iterable[str]) -> None:
-        """Let others know which partitions this process is about to take through runs, in place of those before."""
-        lines = "".join(f"{key}\n" for key in keys).encode()
-        os.pwrite(self._descriptor, lines, 0)
-        os.ftruncate(self._descriptor, len(lines))
-
-
-def claimed_partitions(folder: Path) -> set[str]:
-    """The partitions that living processes have claimed, on the instance that lives in a folder."""
-    return {key for path in _processes(folder).glob("*") for key in _claims(path)}
 
 
 @contextmanager
@@ -40,7 +21,7 @@ def registered_process(instance: DagsterInstance, folder: Path) -> Iterator[Regi
 
     Runs of processes that hold no lock any more are reported as failed: a killed one could not do it itself.
     """
-    processes = _processes(folder)
+    processes = processes_folder(folder)
     processes.mkdir(exist_ok=True)
     with exclusive(folder):
         for path in processes.iterdir():
@@ -56,24 +37,10 @@ def registered_process(instance: DagsterInstance, folder: Path) -> Iterator[Regi
         os.close(descriptor)
 
 
-def _processes(folder: Path) -> Path:
-    return folder / "processes"
-
-
-def _claims(path: Path) -> Iterator[str]:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # that process ends just now
-        return
-    with os.fdopen(descriptor, encoding="utf-8") as file:
-        if is_locked(descriptor, fcntl.LOCK_SH):
-            yield from file.read().split()
-
-
 def is_alive(folder: Path, name: str) -> bool:
     """Whether a registered process lives."""
     try:
-        descriptor = os.open(_processes(folder) / name, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(processes_folder(folder) / name, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

@@ -31,8 +31,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from typing_extensions import override
 
-from lucid_pipeline.instance.locks import exclusive
 from lucid_pipeline.instance.made import Made
+from lucid_pipeline.locks import exclusive
 
 MOST_SHARDS = 4
 """Event logs of runs that a process keeps open. Each is up to three open files: database, log, and shared memory."""

@@ -1,37 +1,22 @@
-"""The partitions of the lineage: one a session, its key the session's id, added when a recording is registered."""
+"""The partitions of the lineage in Dagster: one a session, its key the session's id, added when it is registered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
+from pathlib import Path
 
-from dagster import DynamicPartitionsDefinition
+from dagster import DagsterInstance, DagsterRun, DynamicPartitionsDefinition
 
-PARTITIONS = "sessions"
-LONGEST_RANGE = 50
-"""How many sessions one run takes: what a run costs is then small beside its work, and what it risks is bounded."""
+from lucid_pipeline.course.claims import claimed_partitions
+from lucid_pipeline.course.partitions import PARTITIONS, Partitions
 
 SESSIONS = DynamicPartitionsDefinition(name=PARTITIONS)
 
 
-def contiguous_ranges(
-    existing: Sequence[str], wanted: Mapping[str, int], longest: int, heaviest: int | None = None
-) -> list[list[str]]:
-    """Cut the wanted keys into runs of neighbours, for a run of a partition range takes all keys between its ends.
+def partitions_of(instance: DagsterInstance) -> Partitions:
+    """The partition keys of an instance."""
+    return Partitions(lambda: instance.get_dynamic_partitions(PARTITIONS))
 
-    Args:
-        existing: all partition keys, in the order of their definition.
-        wanted: some of them, with what each weighs; others are passed over.
-        longest: how many keys a range may have.
-        heaviest: what a range may weigh; a key that weighs more has one to itself.
-    """
-    ranges: list[list[str]] = []
-    room, total = 0, 0
-    for key in existing:
-        weight = wanted.get(key)
-        if weight is None:
-            room = 0
-            continue
-        if not room or (heaviest is not None and total + weight > heaviest):
-            ranges.append([])
-            room, total = longest, 0
-        ranges[-1].append(key)
-        room, total = room - 1, total + weight
-    return ranges
+
+def in_hand(instance: DagsterInstance, partitions: Partitions, runs: Iterable[DagsterRun]) -> set[str]:
+    """The partitions that runs are about, and those that living processes have claimed."""
+    claimed = claimed_partitions(Path(instance.root_directory))
+    return claimed.union(*(partitions.of(run.tags) for run in runs))

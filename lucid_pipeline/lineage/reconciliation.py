@@ -25,12 +25,11 @@ from dagster import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from lucid_pipeline.instance.locks import exclusive
-from lucid_pipeline.lineage.backlog import Partitions
-from lucid_pipeline.lineage.partitions import PARTITIONS, contiguous_ranges
+from lucid_pipeline.course.partitions import PARTITION_TAG, PARTITIONS, contiguous_ranges, partition_tags
+from lucid_pipeline.lineage.partitions import in_hand, partitions_of
 from lucid_pipeline.lineage.upkeep import LAST, host_time_zone, is_under_way
+from lucid_pipeline.locks import exclusive
 from lucid_pipeline.stores.catalog import Catalog
 
 _LONGEST = 500
@@ -81,12 +80,12 @@ class Reconciliation:
         """
         sealed = [str(session_id) for session_id in catalog.sealed()]
         with exclusive(Path(instance.root_directory)):
-            partitions = Partitions(instance)
+            partitions = partitions_of(instance)
             runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
-            in_hand = partitions.in_hand(runs)
+            taken = in_hand(instance, partitions, runs)
             made = [instance.get_materialized_partitions(AssetKey(stage)) for stage in self.stages]
             known = set.intersection(*made)
-            free = dict.fromkeys((key for key in sealed if key not in in_hand), 0)
+            free = dict.fromkeys((key for key in sealed if key not in taken), 0)
             missing = free.keys() - known
             existing = set(partitions.keys)
             ranges = [
@@ -108,6 +107,5 @@ def _ranges(keys: Sequence[str], free: dict[str, int], missing: Collection[str])
 
 
 def _request(keys: Sequence[str]) -> RunRequest:
-    if len(keys) == 1:
-        return RunRequest(partition_key=keys[0])
-    return RunRequest(tags={ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]})
+    tags = partition_tags(keys)
+    return RunRequest(partition_key=tags.get(PARTITION_TAG), tags=tags)

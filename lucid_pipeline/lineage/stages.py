@@ -1,4 +1,4 @@
-"""The stages of the lineage: their asset keys, what all have in common, and how one location names another's."""
+"""The stages of the lineage as assets: what all have in common, and how one location names another's."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,21 +16,8 @@ from dagster import (
     with_source_code_references,
 )
 
+from lucid_pipeline.course.stages import MANIFEST, MERKLE_TREE, leg_of
 from lucid_pipeline.lineage.partitions import SESSIONS
-
-RECORDER = "session-recorder"
-PROCESSOR = "chunk-processor"
-STORAGE = "session-storage"
-"""The three code locations."""
-
-RECORDING = "recording"
-CHUNKS = "chunks"
-ENCRYPTED_CHUNKS = "encrypted_chunks"
-MERKLE_TREE = "merkle_tree"
-MANIFEST = "manifest"
-
-LINEAGE = (RECORDING, CHUNKS, ENCRYPTED_CHUNKS, MERKLE_TREE, MANIFEST)
-"""All stages, from the recording to its proof."""
 
 GROUP = "sessions"
 _HOLDS_TAG = "lucid/holds"
@@ -52,7 +39,7 @@ class Holds(StrEnum):
 
 
 def stage(
-    name: str, *, after: Sequence[str] = (), kind: str, location: str, holds: Holds
+    name: str, *, after: Sequence[str] = (), kind: str, holds: Holds
 ) -> Callable[[Callable[..., Any]], AssetsDefinition]:
     """Declare a stage: an asset with one partition a session, of which one run takes any range.
 
@@ -60,7 +47,6 @@ def stage(
         name: its key.
         after: keys of the assets it is made from.
         kind: what Dagster's UI shows it as.
-        location: the code location that it belongs to.
         holds: what it is about.
     """
 
@@ -74,7 +60,7 @@ def stage(
                 name=name,
                 deps=after,
                 kinds={kind},
-                owners=[f"team:{location}"],
+                owners=[owner(name)],
                 tags={_HOLDS_TAG: holds.value},  # Dagster serializes no enums of others
                 partitions_def=SESSIONS,
                 group_name=GROUP,
@@ -86,6 +72,11 @@ def stage(
         return linked
 
     return declare
+
+
+def owner(name: str) -> str:
+    """Whom Dagster's UI shows as the owner of a stage: the code location that it belongs to."""
+    return f"team:{leg_of(name).location}"
 
 
 def _checks(name: str) -> list[AssetCheckSpec]:

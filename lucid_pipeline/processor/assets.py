@@ -8,15 +8,16 @@ from lucid_pipeline.archive.planning import ChunkedRecording, plan_recording
 from lucid_pipeline.archive.ports import KeySlotStore, ObjectStore, Progress
 from lucid_pipeline.archive.recording import FileIdentity, open_recording
 from lucid_pipeline.archive.writer import Encryption, discard_session, encrypt_session
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, RECORDING
 from lucid_pipeline.lineage.batch import Metadata, duplicate_metadata, materialize_sessions
 from lucid_pipeline.lineage.handover import receive, source_of
 from lucid_pipeline.lineage.metadata import stopwatch, throughput
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, PROCESSOR, RECORDING, Holds, stage
+from lucid_pipeline.lineage.stages import Holds, stage
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Stage, State
 
 
-@stage(CHUNKS, after=[RECORDING], kind="python", location=PROCESSOR, holds=Holds.PLAINTEXT)
+@stage(CHUNKS, after=[RECORDING], kind="python", holds=Holds.PLAINTEXT)
 def chunks(
     context: AssetExecutionContext, catalog: ResourceParam[Catalog], settings: ResourceParam[Settings]
 ) -> MaterializeResult[None]:
@@ -42,7 +43,7 @@ def chunks(
     return materialize_sessions(context, catalog, settings, work)
 
 
-@stage(ENCRYPTED_CHUNKS, after=[CHUNKS], kind="python", location=PROCESSOR, holds=Holds.CIPHERTEXT)
+@stage(ENCRYPTED_CHUNKS, after=[CHUNKS], kind="python", holds=Holds.CIPHERTEXT)
 def encrypted_chunks(
     context: AssetExecutionContext,
     catalog: ResourceParam[Catalog],

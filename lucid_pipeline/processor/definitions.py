@@ -2,9 +2,10 @@
 
 from dagster import Definitions
 
+from lucid_pipeline.course.stages import RECORDING
 from lucid_pipeline.home import Home
 from lucid_pipeline.instance.workers import watched_executor
-from lucid_pipeline.lineage.stages import RECORDING, upstream
+from lucid_pipeline.lineage.stages import upstream
 from lucid_pipeline.processor.assets import chunks, encrypted_chunks
 from lucid_pipeline.processor.schedules import JOBS, SCHEDULES
 from lucid_pipeline.processor.sensors import process, recordings_to_process

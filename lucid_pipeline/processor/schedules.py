@@ -1,7 +1,7 @@
 """What the processor does by the clock."""
 
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS
 from lucid_pipeline.lineage.reconciliation import Reconciliation
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS
 
 RECONCILIATION = Reconciliation("reconcile_process", (CHUNKS, ENCRYPTED_CHUNKS), minute=25)
 

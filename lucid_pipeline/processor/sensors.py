@@ -1,9 +1,9 @@
 """What starts the processor's work: recordings that wait to be cut and encrypted."""
 
+from lucid_pipeline.course.stages import PROCESS
 from lucid_pipeline.lineage.backlog import Backlog
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS
 
-BACKLOG = Backlog("process", (CHUNKS, ENCRYPTED_CHUNKS))
+BACKLOG = Backlog(PROCESS)
 
 process = BACKLOG.job()
 recordings_to_process = BACKLOG.sensor(

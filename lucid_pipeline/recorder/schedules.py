@@ -1,7 +1,7 @@
 """What the recorder does by the clock."""
 
+from lucid_pipeline.course.stages import RECORDING
 from lucid_pipeline.lineage.reconciliation import Reconciliation
-from lucid_pipeline.lineage.stages import RECORDING
 
 RECONCILIATION = Reconciliation("reconcile_record", (RECORDING,), minute=15)
 

@@ -4,19 +4,19 @@ from datetime import UTC, datetime
 
 from dagster import DefaultSensorStatus, ResourceParam, SensorEvaluationContext, SensorResult, sensor
 
+from lucid_pipeline.course.stages import RECORD
 from lucid_pipeline.lineage.backlog import TICK_SECONDS, Backlog
-from lucid_pipeline.lineage.stages import RECORDING
 from lucid_pipeline.recorder.landing import LandingFolder
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog
 
-BACKLOG = Backlog("record", (RECORDING,))
+BACKLOG = Backlog(RECORD)
 
 record = BACKLOG.job()
 
 
 @sensor(
-    job_name=BACKLOG.name,
+    job_name=RECORD.job,
     description="Registers recordings that are finished in the landing folder, and requests runs for those that wait.",
     minimum_interval_seconds=TICK_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,

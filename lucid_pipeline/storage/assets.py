@@ -14,10 +14,11 @@ from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import load_chunk_table
 from lucid_pipeline.archive.sealing import HashedChunks, SealingRequest, hash_chunks, seal_session
 from lucid_pipeline.archive.signing import SigningKey
+from lucid_pipeline.course.stages import ENCRYPTED_CHUNKS, MANIFEST, MERKLE_TREE
 from lucid_pipeline.lineage.batch import Metadata, materialize_sessions
 from lucid_pipeline.lineage.handover import receive, receive_bytes
 from lucid_pipeline.lineage.metadata import stopwatch, throughput
-from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, GROUP, MANIFEST, MERKLE_TREE, STORAGE, Holds, stage
+from lucid_pipeline.lineage.stages import GROUP, Holds, owner, stage
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Seal, Stage, State
 
@@ -28,7 +29,7 @@ ARCHIVE = AssetSpec(
     deps=[MANIFEST],
     group_name=GROUP,
     kinds={"storage"},
-    owners=[f"team:{STORAGE}"],
+    owners=[owner(MANIFEST)],
     description="All sealed sessions, where they lie. The scrub verifies them again and again, the sweep removes what"
     " attempts that died left beside them. No run makes it, so no run of a session waits for either.",
 )
@@ -45,7 +46,7 @@ class _HashedAttempt(Document):
     hashed: HashedChunks
 
 
-@stage(MERKLE_TREE, after=[ENCRYPTED_CHUNKS], kind="python", location=STORAGE, holds=Holds.PROOF)
+@stage(MERKLE_TREE, after=[ENCRYPTED_CHUNKS], kind="python", holds=Holds.PROOF)
 def merkle_tree(
     context: AssetExecutionContext,
     catalog: ResourceParam[Catalog],
@@ -74,7 +75,7 @@ def merkle_tree(
     return materialize_sessions(context, catalog, settings, work)
 
 
-@stage(MANIFEST, after=[MERKLE_TREE], kind="json", location=STORAGE, holds=Holds.PROOF)
+@stage(MANIFEST, after=[MERKLE_TREE], kind="json", holds=Holds.PROOF)
 def manifest(
     context: AssetExecutionContext,
     catalog: ResourceParam[Catalog],

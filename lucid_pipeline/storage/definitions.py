@@ -2,9 +2,10 @@
 
 from dagster import Definitions
 
+from lucid_pipeline.course.stages import ENCRYPTED_CHUNKS
 from lucid_pipeline.home import Home
 from lucid_pipeline.instance.workers import watched_executor
-from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, upstream
+from lucid_pipeline.lineage.stages import upstream
 from lucid_pipeline.resources.opened import storage_resources
 from lucid_pipeline.settings import load_settings
 from lucid_pipeline.storage.assets import ARCHIVE, manifest, merkle_tree

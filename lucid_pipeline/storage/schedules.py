@@ -3,8 +3,8 @@
 from dagster import JobDefinition
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from lucid_pipeline.course.stages import MANIFEST, MERKLE_TREE
 from lucid_pipeline.lineage.reconciliation import Reconciliation
-from lucid_pipeline.lineage.stages import MANIFEST, MERKLE_TREE
 from lucid_pipeline.lineage.upkeep import by_the_clock
 from lucid_pipeline.storage.scrub import scrub_job
 from lucid_pipeline.storage.sweep import sweep_job

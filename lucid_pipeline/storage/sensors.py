@@ -1,9 +1,9 @@
 """What starts the work of storage: encrypted sessions that wait to be hashed and sealed."""
 
+from lucid_pipeline.course.stages import SEAL
 from lucid_pipeline.lineage.backlog import Backlog
-from lucid_pipeline.lineage.stages import MANIFEST, MERKLE_TREE
 
-BACKLOG = Backlog("seal", (MERKLE_TREE, MANIFEST))
+BACKLOG = Backlog(SEAL)
 
 seal = BACKLOG.job()
 sessions_to_seal = BACKLOG.sensor(

@@ -6,10 +6,10 @@ from dagster import AssetKey, AssetMaterialization
 
 from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.session_id import new_session_id
+from lucid_pipeline.course.partitions import PARTITIONS
+from lucid_pipeline.course.stages import LINEAGE
 from lucid_pipeline.home import Home
 from lucid_pipeline.instance.opened import open_instance
-from lucid_pipeline.lineage.partitions import PARTITIONS
-from lucid_pipeline.lineage.stages import LINEAGE
 from lucid_pipeline.stores.catalog import Seal, SessionRecord, State
 
 

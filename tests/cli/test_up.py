@@ -10,9 +10,9 @@ import pytest
 from dagster import DagsterRun, DagsterRunStatus, RunsFilter
 
 from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.course.partitions import PARTITIONS
+from lucid_pipeline.course.stages import RECORDING
 from lucid_pipeline.instance.stopping import STOPPED_TAG
-from lucid_pipeline.lineage.partitions import PARTITIONS
-from lucid_pipeline.lineage.stages import RECORDING
 from lucid_pipeline.recorder.intake import register
 from tests.cli.running import Up, free_port, instance_of, runtime_of, started
 from tests.cli.support import Lucid

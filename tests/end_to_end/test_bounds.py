@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lucid_pipeline.lineage.partitions import LONGEST_RANGE
+from lucid_pipeline.course.partitions import LONGEST_RANGE
 from lucid_pipeline.stores.catalog import State
 from tests.cli.support import Lucid, Text, entries
 from tests.end_to_end.support import MIB, sessions, watch

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from lucid_pipeline.archive.sealed import SessionMetadata
-from lucid_pipeline.lineage.partitions import PARTITIONS
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
+from lucid_pipeline.course.partitions import PARTITIONS
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.recorder.intake import register
 from lucid_pipeline.stores.catalog import SessionFilter, State
 from tests.cli.conftest import CAST

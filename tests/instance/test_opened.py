@@ -11,8 +11,8 @@ import pytest
 from dagster import job, op
 
 from lucid_pipeline.errors import UsageError
-from lucid_pipeline.instance.locks import exclusive
 from lucid_pipeline.instance.opened import open_instance
+from lucid_pipeline.locks import exclusive
 
 
 @op

@@ -12,7 +12,7 @@ from dagster import DagsterInstance, DagsterRunStatus, job
 
 from lucid_pipeline.cli.lineage_run import open_runner
 from lucid_pipeline.instance.opened import open_instance
-from lucid_pipeline.instance.processes import PROCESS_TAG, claimed_partitions, registered_process
+from lucid_pipeline.instance.processes import PROCESS_TAG, registered_process
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import Stages, open_home
 from tests.lineage.test_definitions import environment
@@ -117,24 +117,6 @@ def test_a_process_leaves_nothing_behind(instance: DagsterInstance, tmp_path: Pa
     with registered_process(instance, tmp_path):
         pass
     assert list((tmp_path / "processes").iterdir()) == []
-
-
-def test_what_a_process_claims_is_its_own_until_it_claims_other_things_or_ends(
-    instance: DagsterInstance, tmp_path: Path
-) -> None:
-    assert claimed_partitions(tmp_path) == set()
-    with registered_process(instance, tmp_path) as one, registered_process(instance, tmp_path) as other:
-        one.claim(f"long-{n}" for n in range(300))
-        other.claim(["c"])
-        one.claim(["a", "b"])
-        assert claimed_partitions(tmp_path) == {"a", "b", "c"}
-    assert claimed_partitions(tmp_path) == set()
-
-
-def test_what_a_dead_process_had_claimed_is_free(tmp_path: Path) -> None:
-    (tmp_path / "processes").mkdir()
-    (tmp_path / "processes" / "dead").write_text("a\n")
-    assert claimed_partitions(tmp_path) == set()
 
 
 ARCHIVE_AND_WAIT = """

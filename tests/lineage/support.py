@@ -33,17 +33,10 @@ from lucid_pipeline.archive.reader import SessionReader, load_manifest
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.archive.verify import VerificationReport, verify_session
+from lucid_pipeline.course.partitions import PARTITIONS
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.home import Home
-from lucid_pipeline.lineage.partitions import PARTITIONS
-from lucid_pipeline.lineage.stages import (
-    CHUNKS,
-    ENCRYPTED_CHUNKS,
-    LINEAGE,
-    MANIFEST,
-    MERKLE_TREE,
-    RECORDING,
-    upstream,
-)
+from lucid_pipeline.lineage.stages import upstream
 from lucid_pipeline.processor.definitions import ASSETS as PROCESSOR_ASSETS
 from lucid_pipeline.recorder.definitions import ASSETS as RECORDER_ASSETS
 from lucid_pipeline.recorder.intake import fingerprint, register

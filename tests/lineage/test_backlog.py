@@ -11,12 +11,13 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, Sen
 from dagster._core.test_utils import create_run_for_test
 
 from lucid_pipeline.archive.chunking import MIB
+from lucid_pipeline.course.partitions import LONGEST_RANGE, PARTITIONS
+from lucid_pipeline.course.runs import BACKLOG_TAG, SIZE_TAG
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.instance.processes import registered_process
 from lucid_pipeline.instance.stopping import STOPPED_TAG
-from lucid_pipeline.lineage.backlog import BACKLOG_TAG, SIZE_TAG, Backlog
-from lucid_pipeline.lineage.partitions import LONGEST_RANGE, PARTITIONS
+from lucid_pipeline.lineage.backlog import Backlog
 from lucid_pipeline.lineage.retries import record_attempt
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.processor.sensors import BACKLOG as PROCESS
 from lucid_pipeline.recorder.sensors import BACKLOG as RECORD
 from lucid_pipeline.storage.sensors import BACKLOG as SEAL
@@ -61,7 +62,7 @@ def texts(*sessions: UUID) -> list[str]:
 
 
 def run_of(
-    lineage: Lineage, status: DagsterRunStatus, *sessions: UUID, stages: Sequence[str] = PROCESS.stages, **tags: str
+    lineage: Lineage, status: DagsterRunStatus, *sessions: UUID, stages: Sequence[str] = PROCESS.leg.stages, **tags: str
 ) -> str:
     """A run that has come so far; returns its id."""
     keys = texts(*sessions)
@@ -317,7 +318,7 @@ def test_one_bad_recording_of_fifty_leaves_forty_nine_sealed(lineage: Lineage) -
     lineage.path(bad).unlink()
     for backlog in (RECORD, PROCESS, SEAL):
         for request in tick(lineage, backlog).run_requests or []:
-            for stage in backlog.stages:
+            for stage in backlog.leg.stages:
                 lineage.materialize(stage, *keys_of(lineage.instance, request))
     assert {lineage.record(session_id).state for session_id in sessions} == {State.SEALED}
     failure = lineage.record(bad).failure

@@ -11,18 +11,10 @@ import pytest
 from dagster import AssetCheckEvaluation, AssetCheckKey, AssetKey
 
 from lucid_pipeline.archive.session_id import new_session_id
+from lucid_pipeline.course.partitions import PARTITIONS
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.errors import TransientError
-from lucid_pipeline.lineage.partitions import PARTITIONS
-from lucid_pipeline.lineage.stages import (
-    CHECKED,
-    CHUNKS,
-    ENCRYPTED_CHUNKS,
-    INTACT,
-    LINEAGE,
-    MANIFEST,
-    MERKLE_TREE,
-    RECORDING,
-)
+from lucid_pipeline.lineage.stages import CHECKED, INTACT
 from lucid_pipeline.stores.catalog import Catalog, Failure, State
 from tests.lineage.support import Lineage, failure_of, is_retried
 from tests.support import text

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from dagster import AssetsDefinition, AssetSpec, Definitions
 
+from lucid_pipeline.course.stages import LINEAGE
 from lucid_pipeline.lineage.partitions import SESSIONS
-from lucid_pipeline.lineage.stages import LINEAGE
 from lucid_pipeline.processor.definitions import defs as processor
 from lucid_pipeline.recorder.definitions import defs as recorder
 from lucid_pipeline.storage.assets import ARCHIVE

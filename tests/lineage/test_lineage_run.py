@@ -14,10 +14,10 @@ from dagster._core.test_utils import create_run_for_test
 
 from lucid_pipeline.cli import lineage_run
 from lucid_pipeline.cli.lineage_run import LineageRunner, materialized, open_runner
+from lucid_pipeline.course.stages import ENCRYPTED_CHUNKS, LINEAGE, MERKLE_TREE, RECORDING
 from lucid_pipeline.errors import UsageError
 from lucid_pipeline.home import Home
 from lucid_pipeline.instance.processes import PROCESS_TAG
-from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, LINEAGE, MERKLE_TREE, RECORDING
 from lucid_pipeline.stores.catalog import Stage, State
 from tests.lineage.support import Stages, open_home
 from tests.lineage.test_definitions import ROOT

@@ -14,9 +14,9 @@ from dagster import AssetKey, DagsterInstance
 from lucid_pipeline.archive.chunking import MIB
 from lucid_pipeline.archive.keys import Dek
 from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.instance.opened import open_instance
 from lucid_pipeline.lineage.partitions import SESSIONS
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, Lineage, open_lineage
 from tests.support import mixture, text

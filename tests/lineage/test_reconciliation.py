@@ -18,10 +18,11 @@ from dagster import (
 )
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
+from lucid_pipeline.course.partitions import PARTITIONS
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.instance.processes import registered_process
 from lucid_pipeline.lineage import reconciliation
-from lucid_pipeline.lineage.partitions import PARTITIONS
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING, upstream
+from lucid_pipeline.lineage.stages import upstream
 from lucid_pipeline.processor.definitions import ASSETS as PROCESSOR_ASSETS
 from lucid_pipeline.processor.schedules import RECONCILIATION as PROCESSOR
 from lucid_pipeline.recorder.definitions import ASSETS as RECORDER_ASSETS

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, RECORDING
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, RECORDING
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import Lineage
 from tests.support import text

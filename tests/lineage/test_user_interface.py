@@ -14,17 +14,9 @@ from typing import Any
 import pytest
 
 from lucid_pipeline.archive.verify import verify_session
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.instance.opened import open_instance
-from lucid_pipeline.lineage.stages import (
-    CHECKED,
-    CHUNKS,
-    ENCRYPTED_CHUNKS,
-    INTACT,
-    LINEAGE,
-    MANIFEST,
-    MERKLE_TREE,
-    RECORDING,
-)
+from lucid_pipeline.lineage.stages import CHECKED, INTACT
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, OWNER, Stages, open_home
 from tests.lineage.test_definitions import ROOT, environment

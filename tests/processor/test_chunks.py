@@ -10,7 +10,7 @@ from lucid_pipeline.archive.chunking import CHUNK_SIZES, MIB
 from lucid_pipeline.archive.manifest import Completeness
 from lucid_pipeline.archive.planning import ChunkedRecording
 from lucid_pipeline.archive.reader import load_manifest
-from lucid_pipeline.lineage.stages import CHUNKS, RECORDING
+from lucid_pipeline.course.stages import CHUNKS, RECORDING
 from lucid_pipeline.stores.catalog import Stage, State
 from tests.lineage.support import CAST, Stages, open_home
 from tests.support import text

@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from lucid_pipeline.archive.sealed import SessionMetadata, content_id
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE
 from lucid_pipeline.errors import TransientError
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, Lineage, Stages
 from tests.support import text

@@ -14,8 +14,8 @@ from lucid_pipeline.archive.keys import Identity
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys, SessionReader, load_manifest
 from lucid_pipeline.archive.writer import Encryption
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, MANIFEST, MERKLE_TREE
 from lucid_pipeline.errors import TransientError
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, MANIFEST, MERKLE_TREE
 from lucid_pipeline.stores.catalog import Stage, State
 from tests.lineage.support import Stages
 from tests.support import export, mixture, text

@@ -16,8 +16,8 @@ from lucid_pipeline.archive.layout import manifest_key
 from lucid_pipeline.archive.recording import RecordingFile
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id
+from lucid_pipeline.course.stages import ENCRYPTED_CHUNKS, LINEAGE
 from lucid_pipeline.errors import PermanentError, TransientError
-from lucid_pipeline.lineage.stages import ENCRYPTED_CHUNKS, LINEAGE
 from lucid_pipeline.lineage.verification import Verifier
 from lucid_pipeline.recorder.clean_up import (
     REMOVE_RECORDINGS,

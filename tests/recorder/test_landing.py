@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from lucid_pipeline.course.stages import RECORDING
 from lucid_pipeline.errors import TransientError
 from lucid_pipeline.home import Home
-from lucid_pipeline.lineage.stages import RECORDING
 from lucid_pipeline.recorder.landing import IN_PROGRESS, Intake, LandingFolder
 from lucid_pipeline.recorder.walk import walk
 from lucid_pipeline.stores.catalog import Catalog, SessionFilter, SessionRecord, State

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lucid_pipeline.archive.recording import FileIdentity
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, MANIFEST, MERKLE_TREE, RECORDING
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.stores.catalog import Stage, State
 from tests.lineage.support import CAST, Stages
 

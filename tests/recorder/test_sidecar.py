@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lucid_pipeline.archive.reader import SessionReader, load_manifest
 from lucid_pipeline.archive.sealed import SessionMetadata
+from lucid_pipeline.course.stages import MANIFEST, RECORDING
 from lucid_pipeline.errors import PermanentError
-from lucid_pipeline.lineage.stages import MANIFEST, RECORDING
 from lucid_pipeline.recorder.sidecar import (
     LARGEST_MARKER,
     LARGEST_SIDECAR,

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from dagster import ResourceDefinition, build_resources
 
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.resources.opened import processor_resources, recorder_resources, storage_resources
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, Lineage, Stages, home_in, open_home

@@ -12,8 +12,8 @@ from dagster import AssetCheckEvaluation, AssetCheckSeverity, DagsterInstance, D
 
 from lucid_pipeline.archive.damage import DamageCode
 from lucid_pipeline.archive.manifest import timestamp
+from lucid_pipeline.course.stages import MANIFEST, MERKLE_TREE
 from lucid_pipeline.errors import TransientError
-from lucid_pipeline.lineage.stages import MANIFEST, MERKLE_TREE
 from lucid_pipeline.lineage.verification import Verifier
 from lucid_pipeline.resources.opened import storage_resources
 from lucid_pipeline.storage import scrub as scrub_module

@@ -17,8 +17,8 @@ from lucid_pipeline.archive.layout import manifest_key
 from lucid_pipeline.archive.manifest import Manifest, Stream, Tree
 from lucid_pipeline.archive.sealing import SealingRequest
 from lucid_pipeline.archive.signing import SigningKey
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.errors import TransientError
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.stores.catalog import Catalog, Stage, State
 from tests.lineage.support import CAST, Stages
 from tests.support import mixture

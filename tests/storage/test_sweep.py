@@ -14,9 +14,9 @@ from dagster import DagsterInstance, Definitions, in_process_executor
 from lucid_pipeline.archive.layout import manifest_key
 from lucid_pipeline.archive.reader import load_manifest
 from lucid_pipeline.archive.sealing import SealingRequest, hash_chunks, seal_session
+from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.errors import TransientError
 from lucid_pipeline.lineage.handover import receive
-from lucid_pipeline.lineage.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.lineage.verification import Verifier
 from lucid_pipeline.resources.opened import storage_resources
 from lucid_pipeline.storage import sweep as sweep_module

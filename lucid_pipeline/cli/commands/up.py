@@ -72,7 +72,7 @@ def _only_one(home: Home) -> Iterator[Path]:
     Sockets are in a folder that nobody else may enter, since gRPC has no login: whoever reaches a code server can run
     code in it, and any user of this machine would reach a port.
     """
-    from lucid_pipeline.instance.locks import try_lock
+    from lucid_pipeline.locks import try_lock
 
     path = home.dagster_folder / "up"
     lock = try_lock(path)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lucid_pipeline.archive.session_id import new_session_id
-from lucid_pipeline.lineage.partitions import PARTITIONS, SESSIONS, contiguous_ranges
+from lucid_pipeline.course.partitions import PARTITIONS, contiguous_ranges
+from lucid_pipeline.lineage.partitions import SESSIONS
 
 KEYS = [f"key-{n}" for n in range(40)]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from lucid_pipeline.lineage.stages import LINEAGE
+from lucid_pipeline.course.stages import LINEAGE
 from lucid_pipeline.stores.catalog import SessionRecord, Standing, State
 
 _STAGES_DONE = {
