@@ -1,11 +1,16 @@
 """`python -m lucid_api`: the session API, until SIGTERM or control-c."""
 
 import logging
+import signal
+import socket
 import sys
+from contextlib import closing
+from types import FrameType
 
 import uvicorn
 
 from lucid_api.app import create_app
+from lucid_api.services import opened_services
 from lucid_pipeline.errors import LucidError, UsageError
 from lucid_pipeline.settings import Settings, load_settings
 
@@ -18,27 +23,40 @@ _MOST_CONNECTIONS = 256
 
 def main() -> int:
     """Serve; returns the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)  # the server has its own while it runs, and then raises what it was sent again
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         settings = load_settings()
         _refuse_open_doors(settings)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(settings),
-                host=settings.api_host,
-                port=settings.api_port,
+        with opened_services(settings) as services, closing(_listening(settings)) as listener:
+            config = uvicorn.Config(
+                create_app(services),
                 access_log=False,  # Lucid writes its own, without queries
                 log_config=None,
                 limit_concurrency=_MOST_CONNECTIONS,
                 server_header=False,
                 timeout_graceful_shutdown=_SECONDS_TO_END,
             )
-        )
-        server.run()
+            uvicorn.Server(config).run(sockets=[listener])
     except LucidError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_status
-    return 0 if server.started else 1
+    return 0
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """The socket that callers connect to; taken before anything is answered, so that a taken port is one clear line."""
+    host, port = settings.api_host, settings.api_port
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        hint = "choose others with LUCID_API_HOST and LUCID_API_PORT"
+        raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}", hint) from error
 
 
 def _refuse_open_doors(settings: Settings) -> None:

@@ -1,8 +1,5 @@
 """The service put together: who is asked for what, in which order a request passes through what."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from fastapi import APIRouter, Depends, FastAPI
 
 from lucid_api.access import endpoints as access
@@ -12,9 +9,8 @@ from lucid_api.http.request_ids import RequestIds
 from lucid_api.http.security_headers import SecurityHeaders
 from lucid_api.openapi import document_of
 from lucid_api.problems import answer_errors_with_problems
-from lucid_api.services import opened_services
+from lucid_api.services import Services
 from lucid_pipeline import __version__
-from lucid_pipeline.settings import Settings
 
 _LARGEST_BODY = 1024 * 1024
 """Bytes of a request, but for an operation that says otherwise."""
@@ -23,15 +19,8 @@ _ROUTERS = (access.router,)
 """Below `/api/v1`."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service with these settings; what it works with is opened when it starts."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with opened_services(settings) as services:
-            app.state.services = services
-            yield
-
+def create_app(services: Services) -> FastAPI:
+    """The service that works with these."""
     app = FastAPI(
         title="Lucid session API",
         summary="Find, prove and play archived recordings of sessions.",
@@ -40,11 +29,11 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
         max_body_size=_LARGEST_BODY,
         # A validation failure can quote what was sent, and a stack trace what was decrypted.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    app.state.services = services
     app.openapi = lambda: document_of(app)  # type: ignore[method-assign]
     answer_errors_with_problems(app)
     versioned = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_unknown_parameters)])

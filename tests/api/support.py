@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from lucid_api.access import api_keys
 from lucid_api.access.scopes import Scope
 from lucid_api.app import create_app
-from lucid_api.services import Services
+from lucid_api.services import Services, opened_services
 from lucid_pipeline.settings import Settings
 
 PREFIX = "/api/v1"
@@ -65,9 +65,10 @@ def assert_problem(response: Any, status: int, kind: str) -> Any:
 @contextmanager
 def running_api(home: Path, **settings: Any) -> Iterator[Api]:
     """The app over a home; it must have keys already."""
-    app = create_app(Settings(home=home, **settings))
-    with TestClient(app, base_url="http://127.0.0.1:8087", raise_server_exceptions=False) as client:
-        yield Api(client, app.state.services)
+    with opened_services(Settings(home=home, **settings)) as services:
+        app = create_app(services)
+        with TestClient(app, base_url="http://127.0.0.1:8087", raise_server_exceptions=False) as client:
+            yield Api(client, services)
 
 
 def copy_of(home: Path, folder: Path) -> Path:
