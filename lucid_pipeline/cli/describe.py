@@ -1,18 +1,16 @@
 """Sessions, seals and reports as JSON documents and as tables."""
 
 from collections.abc import Mapping
-from datetime import UTC
 from typing import Any
 from uuid import UUID
 
 from rich.table import Table
 
-from lucid_pipeline.archive.manifest import parse_time, timestamp
+from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.verify import VerificationReport
-from lucid_pipeline.cli.output import facts, size, table
+from lucid_pipeline.cli.output import facts, table
 from lucid_pipeline.stores.catalog import Seal, SessionRecord
-
-_MINUTES = len("2026-01-31T12:00")
+from lucid_pipeline.units import duration, minute, size
 
 
 def session_document(record: SessionRecord) -> dict[str, Any]:
@@ -104,15 +102,6 @@ def unchecked_table(unchecked: Mapping[UUID, str]) -> Table:
     return table("could not be checked", ("session", "reason"), list(unchecked.items()))
 
 
-def duration(milliseconds: int | None) -> str | None:
-    """A duration for people."""
-    if milliseconds is None:
-        return None
-    minutes, seconds = divmod(round(milliseconds / 1000), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
-
-
 def _session_row(record: SessionRecord) -> tuple[object, ...]:
     metadata = record.metadata
     return (
@@ -120,18 +109,10 @@ def _session_row(record: SessionRecord) -> tuple[object, ...]:
         _state(record),
         metadata.user,
         metadata.host,
-        _minute(metadata.started_at or record.registered_at),
+        minute(metadata.started_at or record.registered_at),
         size(record.length),
         record.name,
     )
-
-
-def _minute(time: str) -> str:
-    """A time for a table, in UTC."""
-    try:
-        return timestamp(parse_time(time).astimezone(UTC))[:_MINUTES]
-    except (ValueError, OverflowError):
-        return time[:_MINUTES]
 
 
 def _outlook(record: SessionRecord) -> str | None:

@@ -28,7 +28,6 @@ from lucid_pipeline.paths import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 
-_KIB = 1024
 _WIDE = 140  # columns, where no terminal says how many it has
 
 
@@ -102,15 +101,3 @@ def facts(title: str, values: Mapping[str, object]) -> Table:
 def cell(value: object) -> str:
     """A value as text for a table, where it can neither style nor disturb a terminal."""
     return escape(printable("" if value is None else str(value)))
-
-
-def size(count: int | None) -> str:
-    """Bytes for people."""
-    if count is None:
-        return ""
-    amount, units = float(count), ("B", "KiB", "MiB", "GiB", "TiB")
-    for unit in units:
-        if amount < _KIB or unit == units[-1]:
-            return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= _KIB
-    return ""

@@ -13,13 +13,14 @@ from lucid_pipeline.archive.manifest import parse_time, timestamp
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.cli.arguments import parse_pairs
 from lucid_pipeline.cli.describe import session_document
-from lucid_pipeline.cli.output import Json, Output, size, table
+from lucid_pipeline.cli.output import Json, Output, table
 from lucid_pipeline.cli.recordings import Found, find_recordings
 from lucid_pipeline.errors import LucidError, UsageError
 from lucid_pipeline.home import Home
 from lucid_pipeline.recorder.intake import register
 from lucid_pipeline.settings import load_settings
 from lucid_pipeline.stores.catalog import ENDED, Catalog, SessionRecord
+from lucid_pipeline.units import size
 
 if TYPE_CHECKING:
     from lucid_pipeline.cli.lineage_run import LineageRunner

@@ -15,14 +15,15 @@ from rich.text import Text
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.verify import VerificationReport, verify_session
 from lucid_pipeline.cli.commands.archive import archive_files
-from lucid_pipeline.cli.describe import damage_table, duration, report_document, session_document
-from lucid_pipeline.cli.output import Json, Output, facts, size, table
+from lucid_pipeline.cli.describe import damage_table, report_document, session_document
+from lucid_pipeline.cli.output import Json, Output, facts, table
 from lucid_pipeline.cli.recordings import find_recordings
 from lucid_pipeline.errors import LucidError
 from lucid_pipeline.home import Home
 from lucid_pipeline.paths import printable
 from lucid_pipeline.settings import load_settings
 from lucid_pipeline.stores.catalog import SessionRecord
+from lucid_pipeline.units import duration, size
 
 _RECORDINGS = "demo"
 _METADATA = SessionMetadata(user="demo", host="lucid", tags={"demo": "yes"})

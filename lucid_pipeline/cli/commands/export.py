@@ -17,10 +17,11 @@ from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.cli.arguments import SessionId
 from lucid_pipeline.cli.files import new_file, write_at
 from lucid_pipeline.cli.memory import open_memory
-from lucid_pipeline.cli.output import Json, Output, size
+from lucid_pipeline.cli.output import Json, Output
 from lucid_pipeline.errors import LucidError, UsageError
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import load_settings
+from lucid_pipeline.units import size
 
 _RANGE = re.compile(r"(\d{1,19})-(\d{0,19})")
 _STANDARD_OUTPUT = Path("-")
