@@ -1,6 +1,7 @@
 """Fixtures that more than one folder of tests uses."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from tests.support import Home
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("lucid", settings(), deadline=None)
 settings.load_profile("lucid")
+
+# Under nohup SIGHUP is ignored, and processes pass that on: those of the tests are to end by it as anywhere else.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
