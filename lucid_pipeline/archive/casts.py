@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from lucid_pipeline.archive.chunking import MIB, ChunkPlan, ChunkSlice
 from lucid_pipeline.archive.recording import RecordingFile
 
-_EVENT = re.compile(rb"\n\[[ \t]*(\d[^,\s\]_]{0,30})[ \t]*,")
+HEADER_BYTES = 64 * 1024
+
+_EVENT_START = rb"\[[ \t]*(\d[^,\s\]_]{0,30})[ \t]*,"
+_EVENT = re.compile(rb"\n" + _EVENT_START)
+_LINE_OF_EVENT = re.compile(_EVENT_START)
 _NUMBER_BYTES = 48
 _EDGE_BYTES = 64 * 1024
 _BLOCK_BYTES = MIB
-_HEADER_BYTES = 64 * 1024
 _LATEST_MS = 2**53 - 1
 
 
@@ -41,7 +44,12 @@ class EventTimes:
 
 def read_header(recording: RecordingFile) -> CastHeader | None:
     """The header of an asciicast v2 or v3, or None where the first line is no such header."""
-    line = recording.read(0, _HEADER_BYTES).split(b"\n", 1)[0]
+    return parse_header(recording.read(0, HEADER_BYTES))
+
+
+def parse_header(head: bytes) -> CastHeader | None:
+    """The header in the first `HEADER_BYTES` of a recording, or None where its first line is no header of a cast."""
+    line = head[:HEADER_BYTES].split(b"\n", 1)[0]
     try:
         header = json.loads(line)
     except (ValueError, RecursionError):
@@ -65,6 +73,17 @@ def index_events(recording: RecordingFile, header: CastHeader, plan: ChunkPlan) 
     if header.version == 2:
         return (_edge_times(recording, chunk) for chunk in plan)
     return _summed_times(recording, plan)
+
+
+def event_seconds(line: bytes) -> float | None:
+    """The number of seconds that a line begins with; None where it is no event, or the number is not finite."""
+    match = _LINE_OF_EVENT.match(line)
+    return _seconds(match) if match else None
+
+
+def milliseconds(seconds: float) -> int:
+    """Whole milliseconds, at most 2^53 - 1."""
+    return round(min(seconds * 1000, _LATEST_MS))
 
 
 def _edge_times(recording: RecordingFile, chunk: ChunkSlice) -> EventTimes:
@@ -98,9 +117,9 @@ def _summed_times(recording: RecordingFile, plan: ChunkPlan) -> Iterator[EventTi
             intervals = _intervals(_lines_beginning(recording, start, length))
             if not intervals:
                 continue
-            first = _clamp(elapsed + intervals[0])
+            first = milliseconds(elapsed + intervals[0])
             elapsed += sum(intervals)
-            times = EventTimes(first if times.first_ms is None else times.first_ms, _clamp(elapsed))
+            times = EventTimes(first if times.first_ms is None else times.first_ms, milliseconds(elapsed))
         yield times
 
 
@@ -122,7 +141,7 @@ def _intervals(block: bytes) -> list[float]:
 
 def _milliseconds(match: re.Match[bytes]) -> int | None:
     seconds = _seconds(match)
-    return None if seconds is None else _clamp(seconds)
+    return None if seconds is None else milliseconds(seconds)
 
 
 def _seconds(match: re.Match[bytes]) -> float | None:
@@ -131,10 +150,6 @@ def _seconds(match: re.Match[bytes]) -> float | None:
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) else None
-
-
-def _clamp(seconds: float) -> int:
-    return round(min(seconds * 1000, _LATEST_MS))
 
 
 def _positive(value: object, *, below: int) -> int | None:
