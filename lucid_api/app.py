@@ -8,6 +8,8 @@ from lucid_api.http.query_parameters import refuse_unknown_parameters
 from lucid_api.http.request_ids import RequestIds
 from lucid_api.http.security_headers import SecurityHeaders
 from lucid_api.openapi import document_of
+from lucid_api.pages import endpoints as pages
+from lucid_api.pages.problem_pages import problem_page
 from lucid_api.problems import answer_errors_with_problems
 from lucid_api.services import Services
 from lucid_pipeline import __version__
@@ -35,11 +37,12 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.openapi = lambda: document_of(app)  # type: ignore[method-assign]
-    answer_errors_with_problems(app)
+    answer_errors_with_problems(app, problem_page)
     versioned = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_unknown_parameters)])
     for router in _ROUTERS:
         versioned.include_router(router)
     app.include_router(versioned)
+    app.include_router(pages.router)
     for middleware in (SecurityHeaders, AccessLog, RequestIds):  # the last one is passed first
         app.add_middleware(middleware)
     return app

@@ -5,7 +5,7 @@ names neither paths of this host nor anything of a traceback: the service's log 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -197,16 +197,6 @@ def _of_validation(found: Mapping[str, Any]) -> dict[str, Any]:
     return {"in": str(place), "name": ".".join(map(str, path)), "reason": found["msg"].removeprefix("Value error, ")}
 
 
-def answer(request: Request, error: Exception) -> Response:
-    """The response for an error; what is the service's own fault goes to the log."""
-    problem, request_id = problem_of(error), request_id_of(request.scope)
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("request %s: %s", request_id, _explained(error))
-    return JSONResponse(
-        problem.document(request_id), status_code=problem.status, headers=problem.headers, media_type=MEDIA_TYPE
-    )
-
-
 def _explained(error: Exception) -> str:
     if isinstance(error, LucidError | Problem):
         return str(error)
@@ -217,7 +207,20 @@ def _explained(error: Exception) -> str:
     return f"unexpected {type(error).__name__} at {place}"
 
 
-def answer_errors_with_problems(app: FastAPI) -> None:
-    """Let an app answer every error with a problem."""
+Shown = Callable[[Request, Problem], Response | None]
+"""What a person gets to see of a problem; None for a request that nobody looks at."""
+
+
+def answer_errors_with_problems(app: FastAPI, shown: Shown) -> None:
+    """Let an app answer every error with a problem; what is the service's own fault goes to the log as well."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        problem, request_id = problem_of(error), request_id_of(request.scope)
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("request %s: %s", request_id, _explained(error))
+        return shown(request, problem) or JSONResponse(
+            problem.document(request_id), status_code=problem.status, headers=problem.headers, media_type=MEDIA_TYPE
+        )
+
     for kind in (Problem, LucidError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, answer)

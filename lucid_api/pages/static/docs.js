@@ -1,0 +1,16 @@
+// The OpenAPI document, shown by Swagger UI from this service alone.
+
+const place = document.getElementById("api");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+
+follow();
+dark.addEventListener("change", follow);
+SwaggerUIBundle({
+  domNode: place,
+  url: place.dataset.url,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+  supportedSubmitMethods: [],
+  validatorUrl: null,
+});
