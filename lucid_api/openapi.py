@@ -35,5 +35,6 @@ def _tell_of_problems(document: dict[str, Any]) -> None:
     invalid = problems(Invalid)[int(Invalid.status)]
     for operations in document["paths"].values():
         for operation in operations.values():
-            if str(int(Invalid.status)) in operation["responses"]:
+            of_framework = operation["responses"].get(str(int(Invalid.status)))
+            if of_framework and "HTTPValidationError" in str(of_framework):
                 operation["responses"][str(int(Invalid.status))] = invalid

@@ -1,5 +1,6 @@
 """What endpoints work with: opened once, when the service starts, and given up when it ends."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Request
 from pydantic import BeforeValidator
 
+from lucid_api.http.idempotency import IdempotentRequests
 from lucid_api.state import StateDatabase
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys
@@ -16,6 +18,7 @@ from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.errors import UsageError
 from lucid_pipeline.home import Home
+from lucid_pipeline.locks import try_lock
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, SessionRecord
 
@@ -30,6 +33,7 @@ class Services:
     trusted: Sequence[PublicKey]
     keys: Keys | None
     state: StateDatabase
+    idempotent: IdempotentRequests
 
     @property
     def settings(self) -> Settings:
@@ -42,11 +46,36 @@ def opened_services(settings: Settings) -> Iterator[Services]:
     """Open everything.
 
     Raises:
-        UsageError: a setting is wrong, a store is not there, or a key file is missing or damaged.
+        UsageError: a setting is wrong, a store is not there, a key file is missing or damaged, or another process
+            serves this home.
     """
     home = Home(settings)
-    with home.catalog(create=True) as catalog, closing(StateDatabase(settings.home)) as state:
-        yield Services(home, catalog, home.archive(), home.trusted_keys(), home.keys_at_hand(), state)
+    with (
+        home.catalog(create=True) as catalog,
+        closing(StateDatabase(settings.home)) as state,
+        _only_one(home),
+    ):
+        yield Services(
+            home=home,
+            catalog=catalog,
+            archive=home.archive(),
+            trusted=home.trusted_keys(),
+            keys=home.keys_at_hand(),
+            state=state,
+            idempotent=IdempotentRequests(state),
+        )
+
+
+@contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    """One process serves a home: what is being done just now is known to it alone."""
+    lock = try_lock(home.settings.home / "api.lock")
+    if lock is None:
+        raise UsageError(f"another session API serves {home.settings.home} already", "stop it first")
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _services(request: Request) -> Services:

@@ -23,11 +23,12 @@ _MIGRATIONS = (
             subject      TEXT NOT NULL,
             key          TEXT NOT NULL,
             request      BLOB NOT NULL,  -- a digest of what was asked
-            answer       BLOB,           -- NULL while it is being done
+            answer       BLOB NOT NULL,
             created_us   INTEGER NOT NULL,
             PRIMARY KEY (subject, key)
         ) WITHOUT ROWID""",
         "CREATE INDEX idempotent_requests_by_age ON idempotent_requests (created_us)",
+        "CREATE INDEX idempotent_requests_by_subject ON idempotent_requests (subject, created_us)",
     ),
 )
 
