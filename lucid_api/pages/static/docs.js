@@ -12,5 +12,6 @@ SwaggerUIBundle({
   docExpansion: "list",
   defaultModelsExpandDepth: 0,
   supportedSubmitMethods: [],
+  syntaxHighlight: false,
   validatorUrl: null,
 });
