@@ -14,6 +14,9 @@ from lucid_pipeline.archive.writer import Encryption
 from lucid_pipeline.errors import UsageError
 from lucid_pipeline.paths import is_there
 from lucid_pipeline.settings import Settings
+from lucid_pipeline.stores.audit_index import AuditIndex
+from lucid_pipeline.stores.audit_log import FILE_NAME as AUDIT_RECORD
+from lucid_pipeline.stores.audit_log import AuditLog
 from lucid_pipeline.stores.catalog import Catalog
 from lucid_pipeline.stores.catalog_url import catalog_exists, catalog_file, open_catalog
 from lucid_pipeline.stores.keystore import Keystore
@@ -92,6 +95,19 @@ class Home:
     def has_catalog(self) -> bool:
         """Whether there is a catalog already; verifying and exporting need none."""
         return catalog_exists(self.settings.catalog_url)
+
+    @property
+    def audit_folder(self) -> Path:
+        """Where the audit record is, and the index of it."""
+        return self.settings.home / "audit"
+
+    def audit_log(self) -> AuditLog:
+        """The audit record. It is made with its first event."""
+        return AuditLog(self.audit_folder)
+
+    def audit_index(self) -> AuditIndex:
+        """Where events of the audit record are found."""
+        return AuditIndex(self.audit_folder / AUDIT_RECORD, self.audit_folder / "index.sqlite3")
 
     def archive(self) -> ObjectStore:
         """The archive."""
