@@ -1,6 +1,7 @@
 """Sessions, seals and reports as JSON documents and as tables."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,8 @@ from rich.table import Table
 from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.verify import VerificationReport
 from lucid_pipeline.cli.output import facts, table
+from lucid_pipeline.stores.audit_check import AuditReport
+from lucid_pipeline.stores.audit_event import Head
 from lucid_pipeline.stores.catalog import Seal, SessionRecord
 from lucid_pipeline.units import duration, minute, size
 
@@ -100,6 +103,46 @@ def damage_table(reports: list[VerificationReport]) -> Table:
 def unchecked_table(unchecked: Mapping[UUID, str]) -> Table:
     """A line for each session that could not be checked, with the reason."""
     return table("could not be checked", ("session", "reason"), list(unchecked.items()))
+
+
+def audit_document(record: Path, report: AuditReport, noted: Head | None) -> dict[str, Any]:
+    """The outcome of checking the audit record, for machines; a head is what to note elsewhere, and to compare with."""
+    return {
+        "record": str(record),
+        "intact": report.intact,
+        "events": report.events,
+        "head": str(report.head) if report.events else None,
+        "compared_with": str(noted) if noted else None,
+        "findings": [
+            {"flaw": found.flaw, "line": found.line, "sequence": found.sequence, "detail": found.detail}
+            for found in report.findings
+        ],
+        "more_findings": report.more_findings,
+        "recoveries": [{"line": recovery.line, "bytes": recovery.bytes} for recovery in report.recoveries],
+    }
+
+
+def audit_facts(record: Path, report: AuditReport, noted: Head | None) -> Table:
+    """What became of checking the audit record."""
+    crashes = (f"line {found.line} accounts for {found.bytes} bytes of half a line" for found in report.recoveries)
+    return facts(
+        "audit record",
+        {
+            "record": record,
+            "result": "intact" if report.intact else "BROKEN",
+            "events": report.events,
+            "head": report.head if report.events else None,
+            "compared with": noted,
+            "after a crash": "\n".join(crashes),
+        },
+    )
+
+
+def audit_findings(report: AuditReport) -> Table:
+    """A line for each place where the audit record is not what was written, the first one first."""
+    rows = [(found.line, found.sequence, found.flaw, found.detail) for found in report.findings]
+    title = f"broken, and {report.more_findings} places more" if report.more_findings else "broken"
+    return table(title, ("line", "event", "flaw", "what"), rows)
 
 
 def _session_row(record: SessionRecord) -> tuple[object, ...]:
