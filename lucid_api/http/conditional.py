@@ -1,12 +1,22 @@
 """Conditional requests (RFC 9110, section 13): a caller that has the newest state of something gets no second copy."""
 
+import base64
 import re
 from hashlib import sha256
+from http import HTTPStatus
 
 from fastapi import Request
 from starlette.responses import Response
 
+from lucid_api.problems import Problem
+
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+
+class PreconditionFailed(Problem):
+    """What is there is not what `If-Match` names."""
+
+    status, kind, title = HTTPStatus.PRECONDITION_FAILED, "precondition-failed", "It is another state"
 
 
 def entity_tag(content: bytes) -> str:
@@ -14,10 +24,26 @@ def entity_tag(content: bytes) -> str:
     return f'"{sha256(content).hexdigest()[:32]}"'
 
 
+def repr_digest(digest: bytes) -> str:
+    """The value of `Repr-Digest` (RFC 9530) for something with this SHA-256, of which any part may be sent."""
+    return f"sha-256=:{base64.b64encode(digest).decode()}:"
+
+
 def is_unchanged(request: Request, tag: str) -> bool:
-    """Whether the caller has, by `If-None-Match`, what has this tag."""
-    given = ",".join(request.headers.getlist("If-None-Match"))
-    return given.strip() == "*" or tag in (found.removeprefix("W/") for found in _TAG.findall(given))
+    """Whether the caller has, by `If-None-Match`, what has this tag.
+
+    Raises:
+        PreconditionFailed: the caller wants, by `If-Match`, only what has another one.
+    """
+    if "If-Match" in request.headers and not {"*", tag} & _listed(request, "If-Match"):
+        raise PreconditionFailed("what is there has another ETag than what If-Match names")
+    return bool({"*", tag} & {found.removeprefix("W/") for found in _listed(request, "If-None-Match")})
+
+
+def _listed(request: Request, name: str) -> set[str]:
+    """The entity tags in a header, or `*`."""
+    given = ",".join(request.headers.getlist(name))
+    return {"*"} if given.strip() == "*" else set(_TAG.findall(given))
 
 
 def conditional(request: Request, content: bytes, media_type: str, cache_control: str) -> Response:
@@ -28,6 +54,9 @@ def conditional(request: Request, content: bytes, media_type: str, cache_control
         content: the whole of it.
         media_type: what it is.
         cache_control: who may keep it, for how long (RFC 9111).
+
+    Raises:
+        PreconditionFailed: the caller has another state of it.
     """
     tag = entity_tag(content)
     headers = {"ETag": tag, "Cache-Control": cache_control}
