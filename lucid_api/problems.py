@@ -19,10 +19,11 @@ from starlette.responses import Response
 from lucid_api.http.request_ids import request_id_of
 from lucid_pipeline.archive.damage import DamageError
 from lucid_pipeline.errors import LucidError, SessionNotFound, TransientError
+from lucid_pipeline.stores.audit_log import AuditUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:lucid:problem:"
-_RETRY_SECONDS = "5"
+_TRY_AGAIN = {"Retry-After": "5"}
 _log = logging.getLogger(__name__)
 
 
@@ -179,10 +180,10 @@ def problem_of(error: Exception) -> Problem:
             return Damaged(f"{damage.code}: {damage.detail}", damage=found)
         case SessionNotFound():
             return NotFound(error.message)
+        case AuditUnavailable():
+            return Unavailable("this cannot be put on record just now, so it is not done", headers=_TRY_AGAIN)
         case TransientError():
-            return Unavailable(
-                "a store or a database does not answer; try again", headers={"Retry-After": _RETRY_SECONDS}
-            )
+            return Unavailable("a store or a database does not answer; try again", headers=_TRY_AGAIN)
         case RequestValidationError():
             return Invalid("see errors", errors=[_of_validation(found) for found in error.errors()])
         case HTTPException():

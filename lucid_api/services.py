@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Request
 from pydantic import BeforeValidator
 
+from lucid_api.access.audit_record import AuditRecord
 from lucid_api.http.idempotency import IdempotentRequests
 from lucid_api.state import StateDatabase
 from lucid_pipeline.archive.ports import ObjectStore
@@ -34,6 +35,7 @@ class Services:
     keys: Keys | None
     state: StateDatabase
     idempotent: IdempotentRequests
+    audit: AuditRecord
 
     @property
     def settings(self) -> Settings:
@@ -53,6 +55,7 @@ def opened_services(settings: Settings) -> Iterator[Services]:
     with (
         home.catalog(create=True) as catalog,
         closing(StateDatabase(settings.home)) as state,
+        closing(AuditRecord(home)) as audit,
         _only_one(home),
     ):
         yield Services(
@@ -63,6 +66,7 @@ def opened_services(settings: Settings) -> Iterator[Services]:
             keys=home.keys_at_hand(),
             state=state,
             idempotent=IdempotentRequests(state),
+            audit=audit,
         )
 
 
@@ -94,9 +98,11 @@ def _session_id(text: object) -> object:
         raise ValueError(error.message) from error
 
 
+SessionIdText = Annotated[UUID, BeforeValidator(_session_id)]
+"""The id of a session as callers write it."""
+
 SessionId = Annotated[
-    UUID,
-    BeforeValidator(_session_id),
+    SessionIdText,
     Path(description="Id of a session: a UUIDv7.", examples=["01a207bc-8e81-7370-a993-4daf2ca01f8c"]),
 ]
 """The id in the path of a request."""

@@ -23,6 +23,12 @@ def note_subject(scope: MutableMapping[str, Any], subject: str) -> None:
     scope[_SUBJECT] = subject
 
 
+def subject_of(scope: MutableMapping[str, Any]) -> str | None:
+    """Who asks, if that is known by now."""
+    subject: str | None = scope.get(_SUBJECT)
+    return subject
+
+
 class AccessLog:
     """Writes the line; also for a response that was cut off."""
 
@@ -50,7 +56,7 @@ class AccessLog:
         finally:
             line = {
                 "request_id": request_id_of(scope),
-                "subject": scope.get(_SUBJECT),
+                "subject": subject_of(scope),
                 "client": (scope.get("client") or ("",))[0],
                 "method": scope["method"],
                 "path": scope["path"],

@@ -90,6 +90,7 @@ class AuditIndex:
 
     def __init__(self, record: Path, path: Path) -> None:
         self._record = record
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file = SqliteFile(path, _SCHEMA)
 
     def find(self, wanted: AuditFilter, *, before: Place | None, limit: int) -> Sequence[FoundEvent]:
