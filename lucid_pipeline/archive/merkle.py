@@ -4,7 +4,8 @@ Here: leaf and node hashes, roots, inclusion and consistency proofs and their ve
 indexes count from zero. What a leaf stands for is not known here (`chunk_table` says so).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -45,14 +46,57 @@ def root_hash(leaves: Sequence[bytes]) -> bytes:
 
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """The inclusion proof for the leaf at `index` (RFC 9162, 2.1.3.1), from the leaf's sibling upwards."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"leaf {index} is not in a tree of {len(leaves)} leaves")
-    if len(leaves) == 1:
-        return []
-    split = _split(len(leaves))
-    if index < split:
-        return [*inclusion_proof(leaves[:split], index), root_hash(leaves[split:])]
-    return [*inclusion_proof(leaves[split:], index - split), root_hash(leaves[:split])]
+    return _siblings(index, len(leaves), lambda start, stop: root_hash(leaves[start:stop]))
+
+
+class HashedTree:
+    """A tree of which many proofs are wanted: hashed once, and a proof then costs a step a level. 64 bytes a leaf."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._size = len(leaves)
+        # For each height the hashes of the complete subtrees of 2^height leaves, one behind the other.
+        self._levels = [b"".join(leaves)]
+        while len(below := self._levels[-1]) >= 2 * DIGEST_BYTES:
+            pairs = range(0, len(below) - DIGEST_BYTES, 2 * DIGEST_BYTES)
+            self._levels.append(b"".join(sha256(b"\x01" + below[at : at + 2 * DIGEST_BYTES]).digest() for at in pairs))
+
+    def __len__(self) -> int:
+        """How many leaves there are."""
+        return self._size
+
+    def root(self) -> bytes:
+        """As `root_hash`."""
+        return self._root_of(0, self._size) if self._size else EMPTY_ROOT
+
+    def inclusion_proof(self, index: int) -> list[bytes]:
+        """As `inclusion_proof`."""
+        return _siblings(index, self._size, self._root_of)
+
+    def _root_of(self, start: int, stop: int) -> bytes:
+        """The root over some of the leaves, of which the first has to begin a subtree of so many."""
+        complete = []  # subtrees from left to right
+        while start < stop:
+            height = (stop - start).bit_length() - 1
+            at = (start >> height) * DIGEST_BYTES
+            complete.append(self._levels[height][at : at + DIGEST_BYTES])
+            start += 1 << height
+        return reduce(lambda right, left: node_hash(left, right), reversed(complete))
+
+
+def _siblings(index: int, size: int, root_of: Callable[[int, int], bytes]) -> list[bytes]:
+    """The roots beside the path from the leaf at `index` up to the root, given that over any of the leaves."""
+    if not 0 <= index < size:
+        raise IndexError(f"leaf {index} is not in a tree of {size} leaves")
+    siblings, start, stop = list[bytes](), 0, size
+    while stop - start > 1:
+        middle = start + _split(stop - start)
+        if index < middle:
+            siblings.append(root_of(middle, stop))
+            stop = middle
+        else:
+            siblings.append(root_of(start, middle))
+            start = middle
+    return siblings[::-1]
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lucid_pipeline.archive.merkle import (
     EMPTY_ROOT,
+    HashedTree,
     ProofError,
     consistency_proof,
     inclusion_proof,
@@ -57,6 +58,19 @@ def test_every_leaf_has_an_inclusion_proof(size: int) -> None:
     root = root_hash(hashes)
     for index, leaf in enumerate(hashes):
         verify_inclusion(leaf, index, size, inclusion_proof(hashes, index), root)
+
+
+@pytest.mark.parametrize("size", [0, *ALL_SIZES, *SAMPLED_SIZES])
+def test_a_tree_that_was_hashed_once_gives_the_same_root_and_proofs(size: int) -> None:
+    hashes = leaves(size)
+    tree = HashedTree(hashes)
+    assert len(tree) == size
+    assert tree.root() == naive_root(hashes)
+    for index in range(0, size, 1 + size // 50):
+        assert tree.inclusion_proof(index) == inclusion_proof(hashes, index)
+    for outside in (-1, size):
+        with pytest.raises(IndexError, match="is not in a tree"):
+            tree.inclusion_proof(outside)
 
 
 @pytest.mark.parametrize("size", ALL_SIZES)
