@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -167,11 +167,12 @@ class Manifest(Document):
 
 @dataclass(frozen=True, slots=True)
 class SignedManifest:
-    """A manifest whose signature has been verified: by which key, and in an envelope with which SHA-256."""
+    """A manifest whose signature has been verified: by which key, and in which envelope, with which SHA-256."""
 
     manifest: Manifest
     key_id: str
     envelope_sha256: bytes
+    envelope: bytes = field(repr=False)
 
 
 def open_envelope(data: bytes, trusted: Iterable[PublicKey], where: str) -> SignedManifest:
@@ -182,7 +183,7 @@ def open_envelope(data: bytes, trusted: Iterable[PublicKey], where: str) -> Sign
     """
     signed = envelope.verify(data, PAYLOAD_TYPE, trusted, where)
     manifest = Manifest.decode(signed.payload, DamageCode.MANIFEST_MALFORMED, where)
-    return SignedManifest(manifest, signed.key_id, sha256(data).digest())
+    return SignedManifest(manifest, signed.key_id, sha256(data).digest(), data)
 
 
 def suite_of(aead: str) -> Suite:
