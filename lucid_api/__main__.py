@@ -5,9 +5,11 @@ import signal
 import socket
 import sys
 from contextlib import closing
+from threading import Event
 from types import FrameType
 
 import uvicorn
+from typing_extensions import override
 
 from lucid_api.app import create_app
 from lucid_api.services import opened_services
@@ -38,7 +40,7 @@ def main() -> int:
                 server_header=False,
                 timeout_graceful_shutdown=_SECONDS_TO_END,
             )
-            uvicorn.Server(config).run(sockets=[listener])
+            _Server(config, services.stopping).run(sockets=[listener])
     except LucidError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_status
@@ -47,6 +49,19 @@ def main() -> int:
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+class _Server(uvicorn.Server):
+    """Tells that it is about to end as soon as it is asked to: some responses would go on for minutes."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        super().handle_exit(sig, frame)
 
 
 def _listening(settings: Settings) -> socket.socket:

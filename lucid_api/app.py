@@ -1,5 +1,8 @@
 """The service put together: who is asked for what, in which order a request passes through what."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import APIRouter, Depends, FastAPI
 
 from lucid_api.access import endpoints as access
@@ -11,14 +14,21 @@ from lucid_api.openapi import document_of
 from lucid_api.pages import endpoints as pages
 from lucid_api.pages.problem_pages import problem_page
 from lucid_api.problems import answer_errors_with_problems
+from lucid_api.runs import endpoints as runs
 from lucid_api.services import Services
 from lucid_pipeline import __version__
 
 _LARGEST_BODY = 1024 * 1024
 """Bytes of a request, but for an operation that says otherwise."""
 
-_ROUTERS = (access.router,)
+_ROUTERS = (access.router, runs.router)
 """Below `/api/v1`."""
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    await app.state.services.dagster.close()
 
 
 def create_app(services: Services) -> FastAPI:
@@ -32,6 +42,7 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         max_body_size=_LARGEST_BODY,
+        lifespan=_lifespan,
         # A validation failure can quote what was sent, and a stack trace what was decrypted.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )

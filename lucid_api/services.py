@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import Annotated
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from pydantic import BeforeValidator
 
 from lucid_api.access.audit_record import AuditRecord
 from lucid_api.http.idempotency import IdempotentRequests
+from lucid_api.runs.dagster import Dagster
+from lucid_api.runs.events import Streams
 from lucid_api.state import StateDatabase
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys
@@ -36,6 +39,10 @@ class Services:
     state: StateDatabase
     idempotent: IdempotentRequests
     audit: AuditRecord
+    dagster: Dagster
+    streams: Streams
+    stopping: Event
+    """Set when the service has been asked to end, and responses that would go on for long should end as well."""
 
     @property
     def settings(self) -> Settings:
@@ -67,6 +74,9 @@ def opened_services(settings: Settings) -> Iterator[Services]:
             state=state,
             idempotent=IdempotentRequests(state),
             audit=audit,
+            dagster=Dagster(settings.dagster_url),
+            streams=Streams(),
+            stopping=Event(),
         )
 
 

@@ -40,14 +40,17 @@ class Partitions:
         """The partitions that a run with these tags is about."""
         if alone := tags.get(PARTITION_TAG):
             return [alone]
-        ends = [tags.get(RANGE_START_TAG), tags.get(RANGE_END_TAG)]
-        if None in ends:
-            return []
+        first, last = tags.get(RANGE_START_TAG), tags.get(RANGE_END_TAG)
+        return self.between(first, last) if first and last else []
+
+    def between(self, first: str, last: str) -> Sequence[str]:
+        """The keys from one to another; none where these are no keys."""
+        if first == last:
+            return [first]
         keys = self.keys
-        if not all(end in self._places for end in ends):
+        if first not in self._places or last not in self._places:
             return []
-        first, last = (self._places[str(end)] for end in ends)
-        return keys[first : last + 1]
+        return keys[self._places[first] : self._places[last] + 1]
 
     def add_unknown(self, wanted: Collection[str]) -> list[str]:
         """Put those keys behind all others that are not there yet, as a request will; returns them."""

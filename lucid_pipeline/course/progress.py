@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from lucid_pipeline.course.stages import LINEAGE
+from lucid_pipeline.course.stages import ENCRYPTED_CHUNKS, LINEAGE
 from lucid_pipeline.stores.catalog import SessionRecord, Standing, State
 
 _STAGES_DONE = {
@@ -13,6 +13,15 @@ _STAGES_DONE = {
     State.HASHED: 4,
 }
 """How many stages of the lineage a session that has not ended has behind it."""
+
+
+def stages_done(record: SessionRecord) -> tuple[str, ...]:
+    """The stages that a session has behind it."""
+    if record.state is State.SEALED:
+        return LINEAGE
+    if record.state is State.DUPLICATE:
+        return LINEAGE[: LINEAGE.index(ENCRYPTED_CHUNKS) + 1]
+    return LINEAGE[: _STAGES_DONE[record.state]]
 
 
 def stages_left(record: SessionRecord) -> tuple[str, ...]:
