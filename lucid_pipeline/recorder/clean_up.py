@@ -23,11 +23,11 @@ from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.errors import LucidError, PermanentError, TransientError
 from lucid_pipeline.lineage.batch import reason_of
-from lucid_pipeline.lineage.verification import Verifier
 from lucid_pipeline.recorder.intake import fingerprint
 from lucid_pipeline.recorder.sidecar import MARKER_ENDING, SIDECAR_ENDING, is_marker, is_taken_in
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, SessionRecord, Source
+from lucid_pipeline.stores.verification import Verifier
 
 REMOVE_RECORDINGS = "remove_recordings"
 TRY_AGAIN_AFTER = timedelta(hours=1)

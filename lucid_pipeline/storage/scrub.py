@@ -29,11 +29,11 @@ from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.lineage.batch import reason_of
 from lucid_pipeline.lineage.metadata import MEGABYTE, Stopwatch, stopwatch, table, throughput
 from lucid_pipeline.lineage.upkeep import FIRST
-from lucid_pipeline.lineage.verification import Verifier
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.storage.assets import ARCHIVE
 from lucid_pipeline.stores.catalog import Catalog, SessionFilter, SessionRecord, State
 from lucid_pipeline.stores.throttled_store import ThrottledStore
+from lucid_pipeline.stores.verification import Verifier
 
 _PAGE = 500
 _MOST_UNREAD = 50

@@ -29,12 +29,12 @@ from lucid_pipeline.errors import PermanentError
 from lucid_pipeline.lineage.batch import reason_of
 from lucid_pipeline.lineage.metadata import MEGABYTE, stopwatch, throughput
 from lucid_pipeline.lineage.upkeep import FIRST
-from lucid_pipeline.lineage.verification import Verifier
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.storage.assets import ARCHIVE
 from lucid_pipeline.stores.catalog import Catalog, Seal, SessionRecord
 from lucid_pipeline.stores.folder_store import is_partial
 from lucid_pipeline.stores.throttled_store import ThrottledStore
+from lucid_pipeline.stores.verification import Verifier
 
 _PAGE = 500
 _MOST_FAILURES = 50

@@ -14,13 +14,13 @@ from lucid_pipeline.archive.damage import DamageCode
 from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.course.stages import MANIFEST, MERKLE_TREE
 from lucid_pipeline.errors import TransientError
-from lucid_pipeline.lineage.verification import Verifier
 from lucid_pipeline.resources.opened import storage_resources
 from lucid_pipeline.storage import scrub as scrub_module
 from lucid_pipeline.storage.assets import ARCHIVE
 from lucid_pipeline.storage.definitions import defs
 from lucid_pipeline.storage.scrub import Night, scrub, scrub_job, scrubbed
 from lucid_pipeline.stores.folder_store import FolderStore
+from lucid_pipeline.stores.verification import Verifier
 from tests.lineage.support import Stages, home_in
 from tests.support import noise
 

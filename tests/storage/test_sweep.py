@@ -17,13 +17,13 @@ from lucid_pipeline.archive.sealing import SealingRequest, hash_chunks, seal_ses
 from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.errors import TransientError
 from lucid_pipeline.lineage.handover import receive
-from lucid_pipeline.lineage.verification import Verifier
 from lucid_pipeline.resources.opened import storage_resources
 from lucid_pipeline.storage import sweep as sweep_module
 from lucid_pipeline.storage.assets import ARCHIVE
 from lucid_pipeline.storage.sweep import Swept, sweep, sweep_job
 from lucid_pipeline.stores.catalog import Seal, Stage
 from lucid_pipeline.stores.folder_store import FolderStore
+from lucid_pipeline.stores.verification import Verifier
 from tests.lineage.support import CAST, Stages, failure_of, home_in
 from tests.support import noise
 

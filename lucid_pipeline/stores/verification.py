@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lucid_pipeline.archive.manifest import timestamp
-from lucid_pipeline.archive.ports import ObjectStore
+from lucid_pipeline.archive.ports import ObjectStore, Progress
 from lucid_pipeline.archive.reader import Keys
 from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.archive.verify import VerificationReport, verify_session
@@ -21,8 +21,15 @@ class Verifier:
     workers: int
     keys: Keys | None
 
-    def verify(self, record: SessionRecord, catalog: Catalog) -> tuple[VerificationReport, Sequence[str]]:
+    def verify(
+        self, record: SessionRecord, catalog: Catalog, progress: Progress = lambda _bytes: None
+    ) -> tuple[VerificationReport, Sequence[str]]:
         """Verify a session that the catalog has as sealed, here and now.
+
+        Args:
+            record: what the catalog knows of it.
+            catalog: is told of what is found.
+            progress: told of the stored bytes of each chunk that is done.
 
         Returns:
             What was found, and the damage codes that the catalog remembers of the session from now on: they can be
@@ -38,6 +45,7 @@ class Verifier:
             workers=self.workers,
             keys=self.keys,
             known=record.seal.known if record.seal else None,
+            progress=progress,
         )
         codes = report.to_record(record.damages)
         catalog.record_verification(record.session_id, codes, timestamp(datetime.now(UTC)))
