@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, Depends, FastAPI
 
 from lucid_api.access import endpoints as access
+from lucid_api.access import sign_in
 from lucid_api.http.access_log import AccessLog
 from lucid_api.http.query_parameters import refuse_unknown_parameters
+from lucid_api.http.rate_limits import RateLimitHeaders
 from lucid_api.http.request_ids import RequestIds
 from lucid_api.http.security_headers import SecurityHeaders
 from lucid_api.openapi import document_of
@@ -53,7 +55,8 @@ def create_app(services: Services) -> FastAPI:
     for router in _ROUTERS:
         versioned.include_router(router)
     app.include_router(versioned)
+    app.include_router(sign_in.router)
     app.include_router(pages.router)
-    for middleware in (SecurityHeaders, AccessLog, RequestIds):  # the last one is passed first
+    for middleware in (SecurityHeaders, RateLimitHeaders, AccessLog, RequestIds):  # the last one is passed first
         app.add_middleware(middleware)
     return app

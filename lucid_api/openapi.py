@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from lucid_api.http.rate_limits import TooManyRequests
 from lucid_api.problems import Invalid, ProblemDocument, problems
 
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
@@ -33,8 +34,11 @@ def _tell_of_problems(document: dict[str, Any]) -> None:
         schemas.pop(name, None)
     schemas[ProblemDocument.__name__] = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     invalid = problems(Invalid)[int(Invalid.status)]
+    too_many = {str(status): response for status, response in problems(TooManyRequests).items()}
     for operations in document["paths"].values():
         for operation in operations.values():
             of_framework = operation["responses"].get(str(int(Invalid.status)))
             if of_framework and "HTTPValidationError" in str(of_framework):
                 operation["responses"][str(int(Invalid.status))] = invalid
+            if "security" in operation:
+                operation["responses"] |= too_many

@@ -12,6 +12,7 @@ from fastapi import Depends, Path, Request
 from pydantic import BeforeValidator
 
 from lucid_api.access.audit_record import AuditRecord
+from lucid_api.access.authentication import Authenticator
 from lucid_api.http.idempotency import IdempotentRequests
 from lucid_api.runs.dagster import Dagster
 from lucid_api.runs.events import Streams
@@ -39,6 +40,7 @@ class Services:
     state: StateDatabase
     idempotent: IdempotentRequests
     audit: AuditRecord
+    authenticator: Authenticator
     dagster: Dagster
     streams: Streams
     stopping: Event
@@ -74,6 +76,7 @@ def opened_services(settings: Settings) -> Iterator[Services]:
             state=state,
             idempotent=IdempotentRequests(state),
             audit=audit,
+            authenticator=Authenticator(settings, state),
             dagster=Dagster(settings.dagster_url),
             streams=Streams(),
             stopping=Event(),

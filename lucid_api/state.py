@@ -16,9 +16,25 @@ _MIGRATIONS = (
             secret_sha256 BLOB NOT NULL,
             label         TEXT NOT NULL,
             scopes        TEXT NOT NULL,  -- a JSON array
+            created_by    TEXT NOT NULL,
             created_us    INTEGER NOT NULL,
-            expires_us    INTEGER
+            expires_us    INTEGER,
+            used_us       INTEGER  -- NULL: never
         ) WITHOUT ROWID""",
+        """CREATE TABLE sign_in_links (
+            token_sha256 BLOB PRIMARY KEY,
+            expires_us   INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE browser_sessions (
+            secret_sha256 BLOB PRIMARY KEY,
+            subject       TEXT NOT NULL,
+            scopes        TEXT NOT NULL,  -- a JSON array
+            key_id        TEXT REFERENCES api_keys ON DELETE CASCADE,  -- NULL: signed in by a link
+            expires_us    INTEGER NOT NULL,
+            used_us       INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE INDEX browser_sessions_by_key ON browser_sessions (key_id)",
+        "CREATE INDEX browser_sessions_by_end ON browser_sessions (expires_us)",
         """CREATE TABLE idempotent_requests (
             subject      TEXT NOT NULL,
             key          TEXT NOT NULL,

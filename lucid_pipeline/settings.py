@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     api_host: str = Field(default="127.0.0.1", description="the address that the session API listens on")
     api_port: int = Field(default=8087, ge=1, le=65535, description="the port that the session API listens on")
     api_authentication: bool = Field(default=True, description="whether the session API asks who is calling")
+    api_requests_per_minute: int = Field(
+        default=3000, ge=60, le=1_000_000, description="how much one caller may ask of the session API"
+    )
+    jwt_issuer: str = Field(default="", description="whose bearer tokens count")
+    jwt_audience: str = Field(default="", description="whom bearer tokens have to be meant for")
+    jwt_keys_file: Path | None = Field(default=None, description="public keys that bearer tokens are signed with")
 
     @field_validator("chunk_size")
     @classmethod
@@ -106,6 +112,11 @@ class Settings(BaseSettings):
         if value is not None and value not in CHUNK_SIZES:
             raise ValueError("must be 1MiB, 2MiB, 4MiB, 8MiB or 16MiB")
         return value
+
+    @field_validator("jwt_keys_file")
+    @classmethod
+    def _absolute_keys_file(cls, value: Path | None) -> Path | None:
+        return value and _absolute("jwt_keys_file", value)
 
     @model_validator(mode="before")
     @classmethod

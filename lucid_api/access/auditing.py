@@ -9,7 +9,6 @@ from fastapi import Depends, Request
 from lucid_api.access.audit_record import AuditRecord
 from lucid_api.http.access_log import subject_of
 from lucid_api.http.request_ids import request_id_of
-from lucid_api.services import ServicesDep
 from lucid_pipeline.stores.audit_event import Action, Detail, Entry, Outcome
 
 
@@ -21,8 +20,8 @@ class Audit:
     the disk, so an `async` endpoint calls them in a thread.
     """
 
-    _record: AuditRecord
-    _request: Request
+    record_of_home: AuditRecord
+    request: Request
 
     def record(
         self, action: Action, outcome: Outcome = Outcome.ALLOWED, *, session_id: UUID | None = None, **details: Detail
@@ -38,16 +37,16 @@ class Audit:
         Raises:
             AuditUnavailable: it cannot be recorded.
         """
-        self._record.append(self._entry(action, outcome, session_id, details))
+        self.record_of_home.append(self._entry(action, outcome, session_id, details))
 
     def record_once(
         self, action: Action, outcome: Outcome = Outcome.ALLOWED, *, session_id: UUID | None = None, **details: Detail
     ) -> None:
         """The same for what goes on in many requests, such as playing: once in `audit_record.GOES_ON_FOR`."""
-        self._record.append_once(self._entry(action, outcome, session_id, details))
+        self.record_of_home.append_once(self._entry(action, outcome, session_id, details))
 
     def _entry(self, action: Action, outcome: Outcome, session_id: UUID | None, details: dict[str, Detail]) -> Entry:
-        request = self._request
+        request = self.request
         return Entry(
             action,
             outcome,
@@ -59,8 +58,8 @@ class Audit:
         )
 
 
-def _audit(request: Request, services: ServicesDep) -> Audit:
-    return Audit(services.audit, request)
+def _audit(request: Request) -> Audit:
+    return Audit(request.app.state.services.audit, request)
 
 
 AuditDep = Annotated[Audit, Depends(_audit)]

@@ -1,0 +1,41 @@
+"""Cursors: where the next page begins, as text that callers send back and make nothing of."""
+
+import base64
+import json
+from typing import Any
+
+from lucid_api.problems import Invalid
+
+_LONGEST = 2000
+_NUMBERS_END = 2**63  # those of a database
+
+
+def cursor_of(*place: str | int) -> str:
+    """The cursor of a place in an order."""
+    return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str, *types: type) -> list[Any]:
+    """The place of a cursor, whose parts have these types: text, or whole numbers of 64 bits.
+
+    Raises:
+        Invalid: it is none that a page of this kind ended with.
+    """
+    try:
+        place = _decoded(cursor)
+    except (ValueError, RecursionError):
+        place = None
+    if not isinstance(place, list) or [type(part) for part in place] != list(types):
+        error = {"in": "query", "name": "cursor", "reason": "take it from the page before, as it is"}
+        raise Invalid("see errors", errors=[error])
+    return place
+
+
+def _decoded(cursor: str) -> Any:
+    if len(cursor) > _LONGEST:
+        raise ValueError("too long")
+    place = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
+    json.dumps(place, ensure_ascii=False).encode()  # refuses what is no text
+    if any(isinstance(part, int) and abs(part) >= _NUMBERS_END for part in place):
+        raise ValueError("too large")
+    return place
