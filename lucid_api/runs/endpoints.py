@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from anyio import from_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from fastapi.sse import EventSourceResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from lucid_api.access.auditing import AuditDep
@@ -49,6 +48,12 @@ _ASKING_DAGSTER = (Unauthorized, Forbidden, DagsterAway, DagsterFailed)
 RunId = Annotated[str, Path(pattern=_UUID, description="Id of a run.", examples=[_EXAMPLE])]
 Reader = Annotated[Caller, require(Scope.SESSIONS_READ)]
 Operator = Annotated[Caller, require(Scope.RUNS_WRITE)]
+
+
+class _EventStreamResponse(StreamingResponse):
+    """Server-sent events, as the endpoint makes them; the framework's own would run a generator."""
+
+    media_type = "text/event-stream"
 
 
 class RunRequest(BaseModel):
@@ -117,7 +122,9 @@ async def list_runs(
     response: Response,
     services: ServicesDep,
     caller: Reader,
-    status: Annotated[list[RunStatus] | None, Query(description="How far they have come: any of these.")] = None,
+    status: Annotated[
+        list[RunStatus], Query(default_factory=list, description="How far they have come: any of these.")
+    ],
     session: Annotated[
         SessionIdText | None,
         Query(
@@ -161,7 +168,7 @@ async def list_runs(
     summary="One run",
     responses=problems(*_ASKING_DAGSTER, NotFound, Invalid),
 )
-async def get_run(run_id: RunId, services: ServicesDep, caller: Reader) -> RunDetail:
+async def get_run(caller: Reader, run_id: RunId, services: ServicesDep) -> RunDetail:
     """Tell how far a run has come, and which sessions it is about."""
     run = await services.dagster.run(run_id)
     return RunDetail(**run.model_dump(), sessions=await _sessions_of(run, services.dagster))
@@ -174,7 +181,7 @@ async def get_run(run_id: RunId, services: ServicesDep, caller: Reader) -> RunDe
     status_code=202,
     responses=problems(*_ASKING_DAGSTER, NotFound, RunHasEnded, NotCancelable, Invalid, Unavailable),
 )
-def cancel_run(run_id: RunId, services: ServicesDep, caller: Operator, audit: AuditDep) -> Run:
+def cancel_run(caller: Operator, run_id: RunId, services: ServicesDep, audit: AuditDep) -> Run:
     """Ask a run to end. Its sessions go into quarantine, from which `POST /runs` takes them.
 
     A run under way ends at its next chunk; one that is queued ends at once. To ask twice is no error.
@@ -192,7 +199,7 @@ def _place(services: ServicesDep, caller: Reader) -> Iterator[None]:
     "/runs/{run_id}/events",
     operation_id="stream_run_events",
     summary="What happens in a run, while it happens",
-    response_class=EventSourceResponse,
+    response_class=_EventStreamResponse,
     dependencies=[Depends(_place)],
     responses={
         200: {
@@ -231,7 +238,7 @@ async def stream_run_events(
     stream = EventStream(services.dagster, run_id, position, services.stopping.is_set)
     await stream.begin()
     headers = {"X-Accel-Buffering": "no"}  # proxies would keep events back until there are many
-    return StreamingResponse(stream.tell(), media_type="text/event-stream", headers=headers)
+    return _EventStreamResponse(stream.tell(), headers=headers)
 
 
 @router.get(
@@ -240,7 +247,7 @@ async def stream_run_events(
     summary="How a session came to be",
     responses=problems(Unauthorized, Forbidden, NotFound, Invalid, Unavailable),
 )
-async def get_lineage(record: RecordDep, services: ServicesDep, caller: Reader) -> Lineage:
+async def get_lineage(caller: Reader, record: RecordDep, services: ServicesDep) -> Lineage:
     """Tell what became of the five stages of a session: as Dagster has it, or as far as the catalog knows."""
     return await lineage_of(record, services.dagster)
 
