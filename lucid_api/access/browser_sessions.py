@@ -78,7 +78,7 @@ def find(state: StateDatabase, secret: str) -> BrowserSession | None:
     with state.reading() as connection:
         row = connection.execute(
             """SELECT browser_sessions.* FROM browser_sessions LEFT JOIN api_keys USING (key_id)
-            WHERE secret_sha256 = ? AND browser_sessions.expires_us > ? AND browser_sessions.used_us > ?
+            WHERE browser_sessions.secret_sha256 = ? AND browser_sessions.expires_us > ? AND browser_sessions.used_us > ?
                 AND (api_keys.expires_us IS NULL OR api_keys.expires_us > ?)""",
             (digest_of(secret), now_us, microseconds(now - IDLE_FOR), now_us),
         ).fetchone()
