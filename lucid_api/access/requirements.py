@@ -50,6 +50,7 @@ def _authorised(
     csrf_token: Annotated[str | None, Depends(_csrf_token)],
 ) -> Caller:
     caller = services.authenticator.caller(audit, bearer.credentials if bearer else None, csrf_token)
+    audit.request.state.caller = caller  # for a page that tells them of a problem
     missing = [scope for scope in required.scopes if scope not in caller.scopes]
     if missing:
         challenge = f'Bearer realm="lucid", error="insufficient_scope", scope="{" ".join(required.scopes)}"'

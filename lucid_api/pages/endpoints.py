@@ -1,16 +1,87 @@
-"""What people visit: one address for each page."""
+"""What people visit: one address for each page.
 
-from fastapi import APIRouter, Request
+A page asks by the operations of the JSON API: they are its dependencies, so what they take, check, record and refuse is
+the same for both.
+"""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from lucid_api.access.endpoints import Admin, Auditor, list_api_keys, list_audit_events
+from lucid_api.access.models import ApiKeyList, AuditEventList
+from lucid_api.access.scopes import DESCRIPTIONS, Role
+from lucid_api.access.sign_in import SIGN_IN, own_path
 from lucid_api.pages import assets
+from lucid_api.pages.query import Asked, PageRoute
 from lucid_api.pages.rendering import WITH_DRAWINGS, page
+from lucid_api.runs.endpoints import Reader, get_run, list_runs
+from lucid_api.runs.models import RunDetail, RunList, RunStatus
+from lucid_pipeline.stores.audit_event import Action
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
 router.include_router(assets.router)
+
+_NEXT = re.compile(r'<([^>]*)>; rel="next"')
+
+
+def _next_of(response: Response) -> str | None:
+    """Where the next page is, from the header that an operation has set."""
+    found = _NEXT.fullmatch(response.headers.get("Link", ""))
+    return found[1] if found else None
+
+
+@router.get(SIGN_IN)
+def sign_in_page(token: str = "", next: str = "/") -> Response:  # noqa: A002 - that is its name in the address
+    """Where a browser is signed in: by the link that leads here, or by a key."""
+    return page("sign_in.html", token=token, next=own_path(next), trouble=None)
+
+
+@router.get("/runs")
+def runs_page(
+    request: Request, response: Response, caller: Reader, found: Annotated[RunList, Depends(list_runs)]
+) -> Response:
+    """The runs, newest first."""
+    return page(
+        "runs.html",
+        caller,
+        runs=found.runs,
+        statuses=list(RunStatus),
+        query=Asked(request.query_params),
+        next=_next_of(response),
+    )
+
+
+@router.get("/runs/{run_id}")
+def run_page(caller: Reader, run: Annotated[RunDetail, Depends(get_run)]) -> Response:
+    """One run, and what happens in it."""
+    return page("run.html", caller, run=run)
+
+
+@router.get("/audit")
+def audit_page(
+    request: Request, response: Response, caller: Auditor, found: Annotated[AuditEventList, Depends(list_audit_events)]
+) -> Response:
+    """What was done, by whom and when."""
+    return page(
+        "audit.html",
+        caller,
+        found=found,
+        actions=list(Action),
+        query=Asked(request.query_params),
+        next=_next_of(response),
+    )
+
+
+@router.get("/api-keys")
+def api_keys_page(caller: Admin, found: Annotated[ApiKeyList, Depends(list_api_keys)]) -> Response:
+    """The keys that there are."""
+    return page("api_keys.html", caller, keys=found.api_keys, roles=list(Role), scopes=DESCRIPTIONS)
 
 
 @router.get("/docs")
-def get_docs(request: Request) -> Response:
+def docs_page(request: Request) -> Response:
     """What programs can ask, shown from the OpenAPI document."""
     return page("docs.html", policy=WITH_DRAWINGS, openapi_url=request.app.openapi_url)

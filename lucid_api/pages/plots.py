@@ -1,0 +1,48 @@
+"""Small plots of what is stored and what it was before: bars that a template draws, in the units of its drawing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH = 720
+HEIGHT = 120
+_MOST_BARS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes of one thing: `raw` as they were, `stored` as they are kept."""
+
+    name: str
+    raw: int
+    stored: int
+    damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One place of the plot: where it stands, and how high its two bars are."""
+
+    sizes: Sizes
+    x: float
+    width: float
+    raw: float
+    stored: float
+
+
+def bars(sizes: Sequence[Sizes]) -> Sequence[Bar]:
+    """A place for each; neighbours share one where they are too many."""
+    step = -(-len(sizes) // _MOST_BARS) or 1
+    shown = [_together(sizes[first : first + step]) for first in range(0, len(sizes), step)]
+    highest = max((max(found.raw, found.stored) for found in shown), default=0) or 1
+    width = WIDTH / max(len(shown), 1)
+    return [
+        Bar(found, place * width, width, HEIGHT * found.raw / highest, HEIGHT * found.stored / highest)
+        for place, found in enumerate(shown)
+    ]
+
+
+def _together(parts: Sequence[Sizes]) -> Sizes:
+    if len(parts) == 1:
+        return parts[0]
+    raw, stored = sum(part.raw for part in parts), sum(part.stored for part in parts)
+    return Sizes(f"{parts[0].name} to {parts[-1].name}", raw, stored, any(part.damaged for part in parts))
