@@ -5,18 +5,23 @@ import signal
 import socket
 import sys
 from contextlib import closing
+from datetime import timedelta
 from threading import Event
 from types import FrameType
 
 import uvicorn
 from typing_extensions import override
 
+from lucid_api.access import sign_in_links
+from lucid_api.access.sign_in import SIGN_IN
 from lucid_api.app import create_app
-from lucid_api.services import opened_services
-from lucid_pipeline.errors import LucidError, UsageError
+from lucid_api.services import Services, opened_services
+from lucid_pipeline.errors import LucidError, TransientError, UsageError
 from lucid_pipeline.settings import Settings, load_settings
+from lucid_pipeline.stores.audit_event import Action, Entry
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_EVERYWHERE = ("0.0.0.0", "::")
 _SECONDS_TO_END = 8
 """How long responses that are under way at SIGTERM may go on."""
 
@@ -40,6 +45,7 @@ def main() -> int:
                 server_header=False,
                 timeout_graceful_shutdown=_SECONDS_TO_END,
             )
+            _tell_where(services)
             _Server(config, services.stopping).run(sockets=[listener])
     except LucidError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -72,6 +78,24 @@ def _listening(settings: Settings) -> socket.socket:
     except OSError as error:
         hint = "choose others with LUCID_API_HOST and LUCID_API_PORT"
         raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}", hint) from error
+
+
+def _tell_where(services: Services) -> None:
+    """Say where to go, and how to be let in. The link counts once, so it may stand in a log that others read later."""
+    settings = services.settings
+    host = _LOOPBACK[0] if settings.api_host in _EVERYWHERE else settings.api_host
+    place = f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
+    if not settings.api_authentication:
+        sys.stderr.write(f"the session API answers everybody on this machine: {place}/\n")
+        return
+    try:
+        services.audit.append(Entry(Action.SIGN_IN_LINK_CREATED))
+        token = sign_in_links.create(services.state)
+    except TransientError as error:
+        sys.stderr.write(f"warning: there is no link to sign in by: {error}\n")
+    else:
+        minutes = sign_in_links.VALID_FOR // timedelta(minutes=1)
+        sys.stderr.write(f"sign in, once, within {minutes} minutes: {place}{SIGN_IN}?token={token}\n")
 
 
 def _refuse_open_doors(settings: Settings) -> None:

@@ -13,9 +13,9 @@ from hmac import compare_digest
 
 from lucid_api.access.random_secrets import digest_of, new_secret
 from lucid_api.access.scopes import Scope
-from lucid_api.problems import Conflict, NotFound
 from lucid_api.state import StateDatabase
-from lucid_pipeline.errors import TransientError
+from lucid_pipeline.archive.manifest import timestamp
+from lucid_pipeline.errors import TransientError, UsageError
 from lucid_pipeline.stores.catalog import from_microseconds, microseconds
 
 PREFIX = "lucid_"
@@ -23,6 +23,14 @@ MOST_KEYS = 1000
 _ID_BYTES = 8
 _ID = re.compile(rf"[0-9a-f]{{{2 * _ID_BYTES}}}")
 _USE_IS_NOTED_EVERY = timedelta(hours=1)
+
+
+class NoSuchKey(UsageError):
+    """No key has this id."""
+
+
+class TooManyKeys(UsageError):
+    """There are as many keys as there may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,25 @@ class ApiKey:
     def subject(self) -> str:
         """What logs and the audit record know its holder by."""
         return f"key:{self.key_id}"
+
+    @property
+    def document(self) -> dict[str, object]:
+        """All of it, for machines."""
+        return {
+            "id": self.key_id,
+            "subject": self.subject,
+            "label": self.label,
+            "scopes": sorted(self.scopes),
+            "created_by": self.created_by,
+            "created_at": timestamp(self.created_at),
+            "expires_at": timestamp(self.expires_at) if self.expires_at else None,
+            "used_at": timestamp(self.used_at) if self.used_at else None,
+        }
+
+    @property
+    def may(self) -> str:
+        """Its scopes in one line."""
+        return " ".join(sorted(self.scopes))
 
     def is_valid_at(self, moment: datetime) -> bool:
         """Whether it has not expired."""
@@ -67,7 +94,7 @@ def create(
         record: puts it on record; if that fails, there is no such key.
 
     Raises:
-        Conflict: there are too many.
+        TooManyKeys: there are too many.
     """
     secret = new_secret()
     key = ApiKey(secrets.token_hex(_ID_BYTES), label, frozenset(scopes), created_by, datetime.now(UTC), expires_at)
@@ -83,7 +110,7 @@ def create(
     with state.writing() as connection:
         [count] = connection.execute("SELECT COUNT(*) FROM api_keys").fetchone()
         if count >= MOST_KEYS:
-            raise Conflict(f"there are {MOST_KEYS} keys already; delete those that nobody needs")
+            raise TooManyKeys(f"there are {MOST_KEYS} keys already", "delete those that nobody needs")
         connection.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", row)
         record(key)
     return key, f"{PREFIX}{key.key_id}_{secret}"
@@ -93,7 +120,7 @@ def delete(state: StateDatabase, key_id: str, record: Callable[[ApiKey], None]) 
     """Delete a key; from now on it is not known, and browsers that signed in with it are signed out.
 
     Raises:
-        NotFound: there is no such key.
+        NoSuchKey: there is no such key.
     """
     with state.writing() as connection:
         key = _get(connection, key_id)
@@ -105,7 +132,7 @@ def get(state: StateDatabase, key_id: str) -> ApiKey:
     """A key by its id, expired or not.
 
     Raises:
-        NotFound: there is no such key.
+        NoSuchKey: there is no such key.
     """
     with state.reading() as connection:
         return _get(connection, key_id)
@@ -148,7 +175,7 @@ def _note_use(state: StateDatabase, key_id: str, now: datetime) -> None:
 def _get(connection: sqlite3.Connection, key_id: str) -> ApiKey:
     row = connection.execute("SELECT * FROM api_keys WHERE key_id = ?", (key_id,)).fetchone()
     if row is None:
-        raise NotFound("there is no such key")
+        raise NoSuchKey(f"there is no key {key_id[:64]!r}", "lucid api-key list shows those that there are")
     return _key(row)
 
 

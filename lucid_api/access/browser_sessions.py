@@ -77,9 +77,9 @@ def find(state: StateDatabase, secret: str) -> BrowserSession | None:
     now_us = microseconds(now)
     with state.reading() as connection:
         row = connection.execute(
-            """SELECT browser_sessions.* FROM browser_sessions LEFT JOIN api_keys USING (key_id)
-            WHERE browser_sessions.secret_sha256 = ? AND browser_sessions.expires_us > ? AND browser_sessions.used_us > ?
-                AND (api_keys.expires_us IS NULL OR api_keys.expires_us > ?)""",
+            """SELECT session.* FROM browser_sessions AS session LEFT JOIN api_keys AS key USING (key_id)
+            WHERE session.secret_sha256 = ? AND session.expires_us > ? AND session.used_us > ?
+                AND (key.expires_us IS NULL OR key.expires_us > ?)""",
             (digest_of(secret), now_us, microseconds(now - IDLE_FOR), now_us),
         ).fetchone()
     if row is None:

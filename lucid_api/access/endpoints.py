@@ -1,5 +1,7 @@
 """Who is asking, the keys that there are, and what was done."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -7,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from lucid_api.access import api_keys
-from lucid_api.access.api_keys import ApiKey
+from lucid_api.access.api_keys import ApiKey, NoSuchKey, TooManyKeys
 from lucid_api.access.auditing import Audit, AuditDep
 from lucid_api.access.callers import Caller
 from lucid_api.access.models import (
@@ -70,14 +72,17 @@ def create_api_key(
     if excess:
         raise Forbidden(f"nobody can give what they do not have: {', '.join(excess)}", missing=excess)
     expires_at = datetime.now(UTC) + timedelta(days=body.expires_in_days) if body.expires_in_days else None
-    key, text = api_keys.create(
-        services.state,
-        body.label,
-        body.granted,
-        created_by=caller.subject,
-        expires_at=expires_at,
-        record=lambda key: _record(audit, Action.KEY_CREATED, key),
-    )
+    try:
+        key, text = api_keys.create(
+            services.state,
+            body.label,
+            body.granted,
+            created_by=caller.subject,
+            expires_at=expires_at,
+            record=lambda key: _record(audit, Action.KEY_CREATED, key),
+        )
+    except TooManyKeys as error:
+        raise Conflict(str(error)) from error
     response.headers["Location"] = f"{request.url.path}/{key.key_id}"
     return NewApiKeyDocument.with_text(key, text)
 
@@ -90,7 +95,8 @@ def create_api_key(
 )
 def get_api_key(key_id: KeyId, services: ServicesDep, caller: Admin) -> ApiKeyDocument:
     """Tell what is known of a key."""
-    return ApiKeyDocument.of(api_keys.get(services.state, key_id))
+    with _finding_a_key():
+        return ApiKeyDocument.of(api_keys.get(services.state, key_id))
 
 
 @router.delete(
@@ -102,11 +108,20 @@ def get_api_key(key_id: KeyId, services: ServicesDep, caller: Admin) -> ApiKeyDo
 )
 def delete_api_key(key_id: KeyId, services: ServicesDep, caller: Admin, audit: AuditDep) -> None:
     """Delete a key. From now on nobody gets in by it, nor by a browser that was signed in with it."""
-    api_keys.delete(services.state, key_id, lambda key: _record(audit, Action.KEY_DELETED, key))
+    with _finding_a_key():
+        api_keys.delete(services.state, key_id, lambda key: _record(audit, Action.KEY_DELETED, key))
 
 
 def _record(audit: Audit, action: Action, key: ApiKey) -> None:
-    audit.record(action, key_id=key.key_id, label=key.label, scopes=" ".join(sorted(key.scopes)))
+    audit.record(action, key_id=key.key_id, label=key.label, scopes=key.may)
+
+
+@contextmanager
+def _finding_a_key() -> Iterator[None]:
+    try:
+        yield
+    except NoSuchKey as error:
+        raise NotFound(error.message) from error
 
 
 @router.get(

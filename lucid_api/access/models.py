@@ -1,6 +1,5 @@
 """Keys, callers and events of the audit record, as callers get them."""
 
-from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from lucid_api.access.api_keys import ApiKey
 from lucid_api.access.callers import Caller
 from lucid_api.access.scopes import Role, Scope
-from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.stores.audit_event import AuditEvent, Detail
 
 _TIME = "2026-03-01T12:00:00.000Z"
@@ -44,7 +42,7 @@ class ApiKeyDocument(BaseModel):
     @classmethod
     def of(cls, key: ApiKey) -> Self:
         """What is told of a key."""
-        return cls.model_validate(_facts(key))
+        return cls.model_validate(key.document)
 
 
 class NewApiKeyDocument(ApiKeyDocument):
@@ -58,24 +56,7 @@ class NewApiKeyDocument(ApiKeyDocument):
     @classmethod
     def with_text(cls, key: ApiKey, text: str) -> Self:
         """What is told of a key when it is made."""
-        return cls.model_validate({**_facts(key), "key": text})
-
-
-def _facts(key: ApiKey) -> dict[str, object]:
-    return {
-        "id": key.key_id,
-        "subject": key.subject,
-        "label": key.label,
-        "scopes": sorted(key.scopes),
-        "created_by": key.created_by,
-        "created_at": timestamp(key.created_at),
-        "expires_at": _time(key.expires_at),
-        "used_at": _time(key.used_at),
-    }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return timestamp(moment) if moment else None
+        return cls.model_validate({**key.document, "key": text})
 
 
 class ApiKeyList(BaseModel):

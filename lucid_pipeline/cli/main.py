@@ -14,6 +14,7 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 
 from lucid_pipeline import __version__
+from lucid_pipeline.cli.commands import api_key
 from lucid_pipeline.cli.commands.archive import archive
 from lucid_pipeline.cli.commands.demo import demo
 from lucid_pipeline.cli.commands.export import export
@@ -115,6 +116,12 @@ for _name, _command in (
     ("rebuild-catalog", rebuild_catalog),
 ):
     app.command(_name)(_reporting(_command))
+
+_keys = typer.Typer(help="Keys to the session API, for where there is no browser.", rich_markup_mode=None)
+_keys.command("create")(_reporting(api_key.create))
+_keys.command("list")(_reporting(api_key.list_keys))
+_keys.command("delete")(_reporting(api_key.delete))
+app.add_typer(_keys, name="api-key")
 
 
 def main() -> None:
