@@ -16,6 +16,9 @@ from lucid_api.openapi import document_of
 from lucid_api.pages import endpoints as pages
 from lucid_api.pages.problem_pages import problem_page
 from lucid_api.problems import answer_errors_with_problems
+from lucid_api.proofs import endpoints as proofs
+from lucid_api.proofs import signing_keys
+from lucid_api.proofs import verification_endpoints as verifications
 from lucid_api.runs import endpoints as runs
 from lucid_api.services import Services
 from lucid_pipeline import __version__
@@ -23,7 +26,7 @@ from lucid_pipeline import __version__
 _LARGEST_BODY = 1024 * 1024
 """Bytes of a request, but for an operation that says otherwise."""
 
-_ROUTERS = (access.router, runs.router)
+_ROUTERS = (access.router, proofs.router, verifications.router, runs.router)
 """Below `/api/v1`."""
 
 
@@ -56,6 +59,7 @@ def create_app(services: Services) -> FastAPI:
         versioned.include_router(router)
     app.include_router(versioned)
     app.include_router(sign_in.router)
+    app.include_router(signing_keys.router)
     app.include_router(pages.router)
     for middleware in (SecurityHeaders, RateLimitHeaders, AccessLog, RequestIds):  # the last one is passed first
         app.add_middleware(middleware)

@@ -198,7 +198,8 @@ def _of_validation(found: Mapping[str, Any]) -> dict[str, Any]:
     return {"in": str(place), "name": ".".join(map(str, path)), "reason": found["msg"].removeprefix("Value error, ")}
 
 
-def _explained(error: Exception) -> str:
+def explained(error: Exception) -> str:
+    """What the log is told of an error; of one that was not foreseen, what it is and where, and not what it says."""
     if isinstance(error, LucidError | Problem):
         return str(error)
     trace = error.__traceback__
@@ -218,7 +219,7 @@ def answer_errors_with_problems(app: FastAPI, shown: Shown) -> None:
     def answer(request: Request, error: Exception) -> Response:
         problem, request_id = problem_of(error), request_id_of(request.scope)
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            _log.error("request %s: %s", request_id, _explained(error))
+            _log.error("request %s: %s", request_id, explained(error))
         return shown(request, problem) or JSONResponse(
             problem.document(request_id), status_code=problem.status, headers=problem.headers, media_type=MEDIA_TYPE
         )

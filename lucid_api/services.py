@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Annotated
 from uuid import UUID
@@ -14,6 +14,8 @@ from pydantic import BeforeValidator
 from lucid_api.access.audit_record import AuditRecord
 from lucid_api.access.authentication import Authenticator
 from lucid_api.http.idempotency import IdempotentRequests
+from lucid_api.proofs.proven import ProvenSessions
+from lucid_api.proofs.verifications import Verifications
 from lucid_api.runs.dagster import Dagster
 from lucid_api.runs.events import Streams
 from lucid_api.state import StateDatabase
@@ -26,6 +28,7 @@ from lucid_pipeline.home import Home
 from lucid_pipeline.locks import try_lock
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, SessionRecord
+from lucid_pipeline.stores.verification import Verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Services:
     archive: ObjectStore
     trusted: Sequence[PublicKey]
     keys: Keys | None
+    proven: ProvenSessions
+    verifications: Verifications
     state: StateDatabase
     idempotent: IdempotentRequests
     audit: AuditRecord
@@ -66,20 +71,29 @@ def opened_services(settings: Settings) -> Iterator[Services]:
         closing(StateDatabase(settings.home)) as state,
         closing(AuditRecord(home)) as audit,
         _only_one(home),
+        ExitStack() as stack,
     ):
+        verifier, stopping = Verifier(home.archive(), home.trusted_keys(), settings.workers, keys=None), Event()
+        keys = home.keys_at_hand()
+        deep = replace(verifier, keys=keys) if keys else None
+        at_once = settings.api_verifications
+        verifications = Verifications(state, catalog, verifier, deep, at_once=at_once, stopping=stopping)
+        stack.enter_context(closing(verifications))
         yield Services(
             home=home,
             catalog=catalog,
-            archive=home.archive(),
-            trusted=home.trusted_keys(),
-            keys=home.keys_at_hand(),
+            archive=verifier.archive,
+            trusted=verifier.trusted,
+            keys=keys,
+            proven=ProvenSessions(verifier.archive, verifier.trusted),
+            verifications=verifications,
             state=state,
             idempotent=IdempotentRequests(state),
             audit=audit,
             authenticator=Authenticator(settings, state),
             dagster=Dagster(settings.dagster_url),
             streams=Streams(),
-            stopping=Event(),
+            stopping=stopping,
         )
 
 

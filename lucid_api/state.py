@@ -45,6 +45,15 @@ _MIGRATIONS = (
         ) WITHOUT ROWID""",
         "CREATE INDEX idempotent_requests_by_age ON idempotent_requests (created_us)",
         "CREATE INDEX idempotent_requests_by_subject ON idempotent_requests (subject, created_us)",
+        """CREATE TABLE verifications (
+            session_id      TEXT NOT NULL,
+            verification_id TEXT NOT NULL,  -- later ones sort behind
+            has_ended       INTEGER NOT NULL,
+            document        TEXT NOT NULL,
+            damages         TEXT NOT NULL,  -- a JSON array
+            PRIMARY KEY (session_id, verification_id)
+        )""",
+        "CREATE INDEX verifications_under_way ON verifications (verification_id) WHERE NOT has_ended",
     ),
 )
 

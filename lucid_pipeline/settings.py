@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     dagster_url: str = Field(default="http://127.0.0.1:3000", description="where Dagster's webserver answers")
     api_host: str = Field(default="127.0.0.1", description="the address that the session API listens on")
     api_port: int = Field(default=8087, ge=1, le=65535, description="the port that the session API listens on")
+    api_verifications: int = Field(
+        default=1, ge=1, le=16, description="sessions that the session API verifies at once for its callers"
+    )
+    api_url: str = Field(
+        default="", pattern=r"^(https?://[!-~]+)?$", description="where people reach the session API"
+    )
     api_authentication: bool = Field(default=True, description="whether the session API asks who is calling")
     api_requests_per_minute: int = Field(
         default=3000, ge=60, le=1_000_000, description="how much one caller may ask of the session API"
@@ -105,6 +111,17 @@ class Settings(BaseSettings):
     jwt_issuer: str = Field(default="", description="whose bearer tokens count")
     jwt_audience: str = Field(default="", description="whom bearer tokens have to be meant for")
     jwt_keys_file: Path | None = Field(default=None, description="public keys that bearer tokens are signed with")
+
+    @property
+    def local_api_host(self) -> str:
+        """Where this machine reaches the session API, also where it listens on all addresses."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.api_host, self.api_host)
+
+    @property
+    def public_api_url(self) -> str:
+        """Where people reach the session API, without a slash at the end."""
+        host = f"[{self.local_api_host}]" if ":" in self.local_api_host else self.local_api_host
+        return self.api_url.rstrip("/") or f"http://{host}:{self.api_port}"
 
     @field_validator("chunk_size")
     @classmethod

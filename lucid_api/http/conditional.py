@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 from http import HTTPStatus
 
@@ -46,7 +47,9 @@ def _listed(request: Request, name: str) -> set[str]:
     return {"*"} if given.strip() == "*" else set(_TAG.findall(given))
 
 
-def conditional(request: Request, content: bytes, media_type: str, cache_control: str) -> Response:
+def conditional(
+    request: Request, content: bytes, media_type: str, cache_control: str, headers: Mapping[str, str] | None = None
+) -> Response:
     """The response with this content and its entity tag; without the content if the caller has it.
 
     Args:
@@ -54,12 +57,13 @@ def conditional(request: Request, content: bytes, media_type: str, cache_control
         content: the whole of it.
         media_type: what it is.
         cache_control: who may keep it, for how long (RFC 9111).
+        headers: further ones.
 
     Raises:
         PreconditionFailed: the caller has another state of it.
     """
     tag = entity_tag(content)
-    headers = {"ETag": tag, "Cache-Control": cache_control}
+    every = {"ETag": tag, "Cache-Control": cache_control, **(headers or {})}
     if is_unchanged(request, tag):
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type=media_type, headers=headers)
+        return Response(status_code=304, headers=every)
+    return Response(content, media_type=media_type, headers=every)

@@ -1,0 +1,1 @@
+"""What lets anybody check a session without trusting this service: manifests, ciphertext, proofs, verifications."""
