@@ -16,14 +16,19 @@ from lucid_api.access.scopes import DESCRIPTIONS, Role
 from lucid_api.access.sign_in import SIGN_IN, own_path
 from lucid_api.pages import assets
 from lucid_api.pages.query import Asked, PageRoute
-from lucid_api.pages.rendering import WITH_DRAWINGS, page
-from lucid_api.runs.endpoints import Reader, get_run, list_runs
-from lucid_api.runs.models import RunDetail, RunList, RunStatus
+from lucid_api.pages.rendering import PLAIN, WITH_DRAWINGS, WITH_PLAYER, page
+from lucid_api.pages.session_view import DAMAGE_WORDS, damaged_chunks, facts_of, player_of, sizes_of
+from lucid_api.proofs.documents import VerificationPage
+from lucid_api.proofs.verification_endpoints import list_verifications
+from lucid_api.runs.endpoints import Reader, get_lineage, get_run, list_runs
+from lucid_api.runs.models import Lineage, RunDetail, RunList, RunStatus
+from lucid_api.services import RecordDep, ServicesDep
 from lucid_pipeline.stores.audit_event import Action
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 router.include_router(assets.router)
 
+_FEW = 5
 _NEXT = re.compile(r'<([^>]*)>; rel="next"')
 
 
@@ -37,6 +42,52 @@ def _next_of(response: Response) -> str | None:
 def sign_in_page(token: str = "", next: str = "/") -> Response:  # noqa: A002 - that is its name in the address
     """Where a browser is signed in: by the link that leads here, or by a key."""
     return page("sign_in.html", token=token, next=own_path(next), trouble=None)
+
+
+@router.get("/sessions/{session_id}")
+def session_page(
+    request: Request,
+    caller: Reader,
+    session: RecordDep,
+    services: ServicesDep,
+    found: Annotated[VerificationPage, Depends(list_verifications)],
+) -> Response:
+    """One session: what it is, how it stands, what proves it, and what plays it."""
+    player = player_of(session, caller, services)
+    return page(
+        "session.html",
+        caller,
+        policy=WITH_PLAYER if player.kind == "terminal" else PLAIN,
+        session=session,
+        player=player,
+        facts=facts_of(session),
+        plot=sizes_of(session, services, damaged_chunks(found, services)),
+        verifications=found.verifications[:_FEW],
+        damage_words=DAMAGE_WORDS,
+        deep=services.verifications.can_be_deep,
+        can_decrypt=services.keys is not None,
+        here=f"/sessions/{session.session_id}",
+        api=f"/api/v1/sessions/{session.session_id}",
+        origin=str(request.base_url).rstrip("/"),
+    )
+
+
+@router.get("/sessions/{session_id}/standing")
+def standing_part(caller: Reader, session: RecordDep) -> Response:
+    """How a session stands, for its page."""
+    return page("parts/standing.html", caller, session=session, damage_words=DAMAGE_WORDS)
+
+
+@router.get("/sessions/{session_id}/lineage")
+def lineage_part(caller: Reader, lineage: Annotated[Lineage, Depends(get_lineage)]) -> Response:
+    """How a session came to be, for its page."""
+    return page("parts/lineage.html", caller, lineage=lineage)
+
+
+@router.get("/sessions/{session_id}/verifications")
+def verifications_part(caller: Reader, found: Annotated[VerificationPage, Depends(list_verifications)]) -> Response:
+    """What was verified of a session, for its page."""
+    return page("parts/verifications.html", caller, verifications=found.verifications[:_FEW])
 
 
 @router.get("/runs")

@@ -1,7 +1,9 @@
-"""Small plots of what is stored and what it was before: bars that a template draws, in the units of its drawing."""
+"""Small plots of what is stored, and what it was before: bars that a template draws, in the units of its drawing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from lucid_pipeline.units import size
 
 WIDTH = 720
 HEIGHT = 120
@@ -20,25 +22,38 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One place of the plot: where it stands, and how high its two bars are."""
+    """One place of a plot: what it says, where it stands, and how high its two bars are."""
 
-    sizes: Sizes
+    title: str
     x: float
     width: float
     raw: float
     stored: float
+    damaged: bool
 
 
-def bars(sizes: Sequence[Sizes]) -> Sequence[Bar]:
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """The bars, and the bytes that the highest of them stands for."""
+
+    bars: Sequence[Bar]
+    highest: int
+    width: int = WIDTH
+    height: int = HEIGHT
+
+    @property
+    def damaged(self) -> bool:
+        """Whether any bar is of something damaged."""
+        return any(bar.damaged for bar in self.bars)
+
+
+def plot(sizes: Sequence[Sizes]) -> Plot:
     """A place for each; neighbours share one where they are too many."""
     step = -(-len(sizes) // _MOST_BARS) or 1
     shown = [_together(sizes[first : first + step]) for first in range(0, len(sizes), step)]
     highest = max((max(found.raw, found.stored) for found in shown), default=0) or 1
     width = WIDTH / max(len(shown), 1)
-    return [
-        Bar(found, place * width, width, HEIGHT * found.raw / highest, HEIGHT * found.stored / highest)
-        for place, found in enumerate(shown)
-    ]
+    return Plot([_bar(found, place * width, width, highest) for place, found in enumerate(shown)], highest)
 
 
 def _together(parts: Sequence[Sizes]) -> Sizes:
@@ -46,3 +61,9 @@ def _together(parts: Sequence[Sizes]) -> Sizes:
         return parts[0]
     raw, stored = sum(part.raw for part in parts), sum(part.stored for part in parts)
     return Sizes(f"{parts[0].name} to {parts[-1].name}", raw, stored, any(part.damaged for part in parts))
+
+
+def _bar(found: Sizes, x: float, width: float, highest: int) -> Bar:
+    title = f"{found.name}: {size(found.raw)}, stored {size(found.stored)}{', damaged' if found.damaged else ''}"
+    scale = HEIGHT / highest
+    return Bar(title, round(x, 2), round(width * 0.9, 2), found.raw * scale, found.stored * scale, found.damaged)

@@ -1,18 +1,19 @@
 // Forms that ask the API to change something: they send JSON, and say beside their button what comes of it.
 //
 // `data-send` is what they send, if not their fields; `data-method` outweighs POST; `data-sure` is asked first; `data-then`
-// is where to go when it is done; `data-show` the member of the answer that is shown in the form's <output>.
+// is where to go when it is done, `data-done` what to say; `data-show` the member of the answer that is shown in the
+// form's <output>.
 
 import { explain, good } from "./problems.js";
 
 const token = document.querySelector("meta[name=csrf-token]")?.content;
 
-for (const form of document.querySelectorAll("form[action^='/api/']")) {
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (!form.dataset.sure || confirm(form.dataset.sure)) submit(form);
-  });
-}
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("form[action^='/api/']")) return;
+  event.preventDefault();
+  if (!form.dataset.sure || confirm(form.dataset.sure)) submit(form);
+});
 
 async function submit(form) {
   const status = form.querySelector("[role=status]");
@@ -22,7 +23,8 @@ async function submit(form) {
   status.textContent = "One moment …";
   try {
     const answer = await send(form);
-    status.textContent = "Done.";
+    status.textContent = form.dataset.done ?? "Done.";
+    document.dispatchEvent(new Event("asked"));
     if (show) form.querySelector("output").textContent = (await answer.json())[show];
     if (then) location.assign(then);
   } catch (error) {

@@ -1,19 +1,19 @@
-// The page of a session: player and transcript go by one clock; the lineage is followed until it has come to its end.
+// The page of a session: its player, and the transcript that goes by the same clock.
 
-import { followLineage } from "./lineage.js";
 import { Player } from "./player.js";
 import { openTranscript } from "./transcript.js";
 
 const screen = document.getElementById("screen");
+const transcript = document.getElementById("transcript");
+
 if (screen) {
   const said = document.getElementById("player-says");
+  const options = document.getElementById("player-options");
   const player = new Player(screen, (text) => (said.textContent = text));
-  const { speed, pauses } = document.getElementById("player-options").elements;
+  const { speed, pauses } = options.elements;
   const set = () => player.set({ speed: Number(speed.value), skipPauses: pauses?.checked ?? false });
-  document.getElementById("player-options").addEventListener("change", set);
+  options.addEventListener("change", set);
+  options.addEventListener("submit", (event) => event.preventDefault());
   set();
-  openTranscript(document.getElementById("transcript"), player);
-  const wanted = new URLSearchParams(location.hash.slice(1)).get("t");
-  if (wanted) player.startAt = Number(wanted);
+  if (transcript) openTranscript(transcript, player);
 }
-followLineage(document.getElementById("lineage"));

@@ -4,12 +4,11 @@ import { explain, good } from "./problems.js";
 
 /** `place` has the addresses as data, a form to search, a list for what is found and one for the lines. */
 export function openTranscript(place, player) {
-  if (!place) return;
   const form = place.querySelector("form");
   const status = place.querySelector("[role=status]");
-  const found = place.querySelector("[data-matches]");
+  const found = place.querySelector("[data-found]");
   const lines = place.querySelector("[data-lines]");
-  const more = place.querySelector("[data-more]");
+  const more = place.querySelector("[data-read]");
   const trouble = (error) => (status.textContent = explain(error));
 
   form.addEventListener("submit", (event) => {
@@ -23,6 +22,7 @@ export function openTranscript(place, player) {
   async function search(q) {
     status.textContent = "Searching …";
     const { matches } = await ask(place.dataset.matches, { q });
+    found.hidden = !matches.length;
     found.replaceChildren(...matches.map(({ time_ms: ms, before, text, after }) => item(ms, [before, mark(text), after])));
     status.textContent = matches.length ? `${matches.length} places` : "Not found";
   }
@@ -31,6 +31,7 @@ export function openTranscript(place, player) {
   async function read() {
     status.textContent = "Reading …";
     const page = await ask(next);
+    lines.hidden = false;
     lines.append(...page.lines.map(({ end_ms: ms, text }) => item(ms, [text])));
     next = page.next;
     more.hidden = !next;
