@@ -14,8 +14,10 @@ from tests.support import Home
 settings.register_profile("lucid", settings(), deadline=None)
 settings.load_profile("lucid")
 
-# Under nohup SIGHUP is ignored, and processes pass that on: those of the tests are to end by it as anywhere else.
+# What a script starts in the background ignores control-c, and under nohup SIGHUP, and passes that on; Dagster does
+# the same for SIGTERM. The processes of the tests are to end by them as anywhere else.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
