@@ -1,14 +1,18 @@
-"""Work on the chunks of a recording by several threads, with the one thing that has to happen in order: hashing."""
+"""Work on the chunks of a recording by several threads: in any order, with the one thing that has one, or in order."""
 
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import TypeVar
 
 from lucid_pipeline.archive.chunking import MIB
 
 BUFFER_BUDGET = 128 * MIB
 _BUFFERS_PER_WORKER = 4
+
+Made = TypeVar("Made")
 
 
 class Stopped(Exception):
@@ -91,3 +95,42 @@ def for_each_chunk(count: int, workers: int, start_worker: Callable[[], Work]) -
             raise
     if failures:
         raise failures[0]
+
+
+def in_order(indexes: Iterable[int], workers: int, start_worker: Callable[[], Callable[[int], Made]]) -> Iterator[Made]:
+    """What is made of each index, in order, while threads work on the next ones.
+
+    No more than one result for each worker is being made or waits to be taken. Whoever takes no more has to close the
+    iterator: threads then stop at their next index.
+
+    Args:
+        indexes: what to work on.
+        workers: how many threads; a single one is the caller's own, which works on an index when it is asked for.
+        start_worker: called once in each thread; returns the function that makes something of an index.
+
+    Raises:
+        The first error in the order of the indexes; what comes before has been taken.
+    """
+    if workers == 1:
+        yield from map(start_worker(), indexes)
+        return
+    thread = threading.local()
+
+    def start() -> None:
+        thread.make = start_worker()
+
+    def make(index: int) -> Made:
+        made: Made = thread.make(index)
+        return made
+
+    ahead: deque[Future[Made]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="lucid-chunk", initializer=start)
+    try:
+        for index in indexes:
+            ahead.append(pool.submit(make, index))
+            if len(ahead) == workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -31,7 +31,7 @@ from lucid_pipeline.archive.layout import (
     session_prefix,
 )
 from lucid_pipeline.archive.manifest import Manifest, SignedManifest, open_envelope
-from lucid_pipeline.archive.parallel import Turns, Work, for_each_chunk, worker_count
+from lucid_pipeline.archive.parallel import Turns, Work, for_each_chunk, in_order, worker_count
 from lucid_pipeline.archive.ports import KeySlotStore, ObjectStore, Progress
 from lucid_pipeline.archive.sealed import LARGEST_OBJECT, SealedMetadata, sealed_header, unseal
 from lucid_pipeline.archive.session_id import parse_session_id
@@ -189,32 +189,43 @@ class SessionReader:
             self._table = load_chunk_table(self.manifest, self._store)
         return self._table
 
-    def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    def read(self, start: int = 0, stop: int | None = None, *, workers: int = 1) -> Iterator[bytes]:
         """The recording's bytes from `start` up to, not including, `stop`, a chunk at a time.
+
+        With more than one worker, threads read the next chunks meanwhile; whoever takes no more closes the iterator.
 
         Raises:
             DamageError: a chunk is damaged. What was yielded before is whole.
         """
+        rows, start = self.metadata.chunks, max(0, start)
         stop = len(self) if stop is None else min(stop, len(self))
-        rows = self.metadata.chunks
-        read_chunk = self._chunk_reader()
-        for index in range(max(0, self._chunk_at(start)), len(rows)):
-            row = rows[index]
-            if row.offset >= stop:
-                return
-            part = bytes(read_chunk(index)[max(0, start - row.offset) : stop - row.offset])
-            if part:
-                yield part
+        if start >= stop:
+            return
+        indexes, table = range(self._chunk_at(start), self._chunk_at(stop - 1) + 1), self.table
 
-    def read_whole(self) -> Iterator[bytes]:
-        """The whole recording, a chunk at a time; its end is reached only if the plaintext's digest is right.
+        def start_worker() -> Callable[[int], bytes]:
+            read_chunk = self._chunk_reader(table)
+
+            def read_part(index: int) -> bytes:
+                offset = rows[index].offset
+                return bytes(read_chunk(index)[max(0, start - offset) : stop - offset])
+
+            return read_part
+
+        yield from in_order(indexes, self._fitting(workers, len(indexes)), start_worker)
+
+    def read_whole(self, workers: int = 1) -> Iterator[bytes]:
+        """The whole recording, a chunk at a time; the last one only if the plaintext's digest is right.
 
         Raises:
-            DamageError: a chunk is damaged, or, after all of them, the whole is not what was archived.
+            DamageError: a chunk is damaged, or, behind all but the last, the whole is not what was archived.
         """
-        digest = sha256()
-        for part in self.read():
+        digest, end = sha256(), 0
+        for part in self.read(workers=workers):
             digest.update(part)
+            end += len(part)
+            if end == len(self):
+                self._check_digest(digest.digest())
             yield part
         self._check_digest(digest.digest())
 
@@ -255,10 +266,10 @@ class SessionReader:
         Raises:
             DamageError: a chunk is damaged, or the whole is not what was archived; what was written is then of no use.
         """
-        digest, rows = sha256(), self.metadata.chunks
+        digest, rows, table = sha256(), self.metadata.chunks, self.table
 
         def start_worker() -> Work:
-            read_chunk = self._chunk_reader()
+            read_chunk = self._chunk_reader(table)
 
             def work(index: int, turns: Turns) -> None:
                 raw = read_chunk(index)
@@ -269,7 +280,7 @@ class SessionReader:
 
             return work
 
-        self._for_each_chunk(workers, start_worker)
+        self._for_each_chunk(table, workers, start_worker)
         self._check_digest(digest.digest())
 
     def whole_ranges(self, workers: int, progress: Progress) -> list[tuple[int, int]]:
@@ -278,10 +289,10 @@ class SessionReader:
         Raises:
             DamageError: nothing can be read, since the chunk table is damaged.
         """
-        rows, whole = self.metadata.chunks, set[int]()
+        rows, table, whole = self.metadata.chunks, self.table, set[int]()
 
         def start_worker() -> Work:
-            read_chunk = self._chunk_reader()
+            read_chunk = self._chunk_reader(table)
 
             def work(index: int, _turns: Turns) -> None:
                 with suppress(DamageError):
@@ -291,7 +302,7 @@ class SessionReader:
 
             return work
 
-        self._for_each_chunk(workers, start_worker)
+        self._for_each_chunk(table, workers, start_worker)
         ranges: list[tuple[int, int]] = []
         for index in sorted(whole):
             start, stop = rows[index].offset, rows[index].offset + rows[index].length
@@ -322,19 +333,21 @@ class SessionReader:
 
         return decrypt
 
-    def _chunk_reader(self) -> Callable[[int], memoryview | bytes]:
+    def _chunk_reader(self, table: ChunkTable) -> Callable[[int], memoryview | bytes]:
         """A function that fetches and decrypts a chunk; its bytes are good until the next call. For one thread."""
         decrypt = self.decryptor()
 
         def read_chunk(index: int) -> memoryview | bytes:
-            chunk = self.table.objects[index]
+            chunk = table.objects[index]
             return decrypt(chunk, fetch_stored(chunk, self._store))
 
         return read_chunk
 
-    def _for_each_chunk(self, workers: int, start_worker: Callable[[], Work]) -> None:
-        count = len(self.table.objects)  # which reads the table once, before there are threads
-        for_each_chunk(count, worker_count(workers, self.manifest.recording.chunk_size, count), start_worker)
+    def _for_each_chunk(self, table: ChunkTable, workers: int, start_worker: Callable[[], Work]) -> None:
+        for_each_chunk(len(table.objects), self._fitting(workers, len(table.objects)), start_worker)
+
+    def _fitting(self, workers: int, chunks: int) -> int:
+        return worker_count(workers, self.manifest.recording.chunk_size, chunks)
 
     def _check_digest(self, digest: bytes) -> None:
         if digest != self.metadata.recording.sha256:

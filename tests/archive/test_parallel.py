@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lucid_pipeline.archive.chunking import CHUNK_SIZES, MIB
-from lucid_pipeline.archive.parallel import BUFFER_BUDGET, Turns, Work, for_each_chunk, worker_count
+from lucid_pipeline.archive.parallel import BUFFER_BUDGET, Turns, Work, for_each_chunk, in_order, worker_count
 from tests.processes import heed_control_c
 
 PATIENCE = 20.0
@@ -218,3 +218,62 @@ def test_there_are_as_many_workers_as_wanted_that_have_work_and_memory(
     wanted: int, chunk_size: int, chunks: int, workers: int
 ) -> None:
     assert worker_count(wanted, chunk_size, chunks) == workers
+
+
+def test_what_is_made_in_order_is_made_ahead_but_not_far() -> None:
+    made: list[int] = []
+    taken = 0
+
+    def make(index: int) -> int:
+        assert index < taken + 1 + 3, "one result for each worker, and what has been taken"
+        made.append(index)
+        return index * index
+
+    for result in in_order(range(50), 3, lambda: make):
+        assert result == taken * taken
+        taken += 1
+    assert sorted(made) == list(range(50))
+    assert taken == 50
+
+
+@given(count=st.integers(0, 30), workers=st.integers(1, 5))
+def test_results_come_in_the_order_of_their_indexes(count: int, workers: int) -> None:
+    assert list(in_order(range(count), workers, lambda: str)) == [str(index) for index in range(count)]
+
+
+def test_each_thread_has_a_worker_of_its_own() -> None:
+    starts: list[int] = []
+
+    def start_worker() -> Callable[[int], int]:
+        starts.append(threading.get_ident())
+        return lambda _index: threading.get_ident()
+
+    results = list(in_order(range(200), 4, start_worker))
+    assert len(starts) == len(set(starts)) <= 4
+    assert set(results) <= set(starts)
+    assert threading.get_ident() not in starts
+    assert set(in_order(range(9), 1, start_worker)) == {threading.get_ident()}, "a single worker is the caller"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_comes_where_its_result_would_have_come(workers: int) -> None:
+    taken: list[int] = []
+
+    def make(index: int) -> int:
+        if index >= 5:
+            raise ValueError(index)
+        return index
+
+    with pytest.raises(ValueError, match=r"^5$"):
+        taken.extend(in_order(range(100), workers, lambda: make))
+    assert taken == [0, 1, 2, 3, 4]
+
+
+def test_whoever_takes_no_more_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    made: list[int] = []
+    results = in_order(range(1000), 3, lambda: lambda index: made.append(index))
+    next(results)
+    results.close()
+    assert threading.active_count() == before
+    assert len(made) <= 1 + 3

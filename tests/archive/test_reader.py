@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lucid_pipeline.archive.chunking import MIB
 from lucid_pipeline.archive.codec import Codec
+from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.encryption import Suite
 from lucid_pipeline.archive.keys import Identity
 from lucid_pipeline.archive.pipeline import archive_recording
@@ -173,3 +174,57 @@ def test_whether_a_chunk_is_padded_is_its_writers_choice(home: Home) -> None:
     session_id = archive_by_hand(home, parts, padded=[True, False, True]).manifest.session_id
     assert home.verify(session_id, deep=True).intact
     assert home.export(session_id) == data
+
+
+@cache
+def _several_chunks() -> bytes:
+    return mixture(5 * MIB + 12_345, seed=9)
+
+
+@pytest.fixture(scope="module")
+def several_chunks(tmp_path_factory: pytest.TempPathFactory) -> SessionReader:
+    home = Home(tmp_path_factory.mktemp("several"))
+    return home.reader(home.archive(_several_chunks()).manifest.session_id)
+
+
+@given(
+    start=st.integers(-5, 5 * MIB + 20_000),
+    length=st.integers(0, 5 * MIB),
+    workers=st.integers(1, 4),
+)
+def test_any_range_is_read_by_any_number_of_workers(
+    several_chunks: SessionReader, start: int, length: int, workers: int
+) -> None:
+    expected = _several_chunks()[max(0, start) : max(0, start + length)]
+    assert b"".join(several_chunks.read(start, start + length, workers=workers)) == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_the_whole_is_read_by_any_number_of_workers(several_chunks: SessionReader, workers: int) -> None:
+    assert b"".join(several_chunks.read_whole(workers)) == _several_chunks()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_is_not_what_was_archived_is_never_read_to_its_end(home: Home, workers: int) -> None:
+    """All chunks are whole, and together they are not the recording: the last one is not handed out."""
+    parts = [mixture(MIB, seed=1), mixture(MIB, seed=2), b"the end"]
+    signed = archive_by_hand(home, parts, padded=[False] * 3, digest_of=b"something else")
+    read: list[bytes] = []
+    with pytest.raises(DamageError) as raised:
+        read.extend(home.reader(signed.manifest.session_id).read_whole(workers))
+    assert raised.value.damage.code is DamageCode.PLAINTEXT_DIGEST_MISMATCH
+    assert read == parts[:2]
+
+
+def test_workers_that_read_ahead_stop_where_a_chunk_is_damaged(home: Home) -> None:
+    data = mixture(4 * MIB, seed=3)
+    session_id = home.archive(data).manifest.session_id
+    reader = home.reader(session_id)
+    home.object_path(reader.table.objects[2].key).write_bytes(b"broken")
+    for read_all in (reader.read, reader.read_whole):
+        read: list[bytes] = []
+        with pytest.raises(DamageError) as raised:
+            read.extend(read_all(workers=3))
+        assert raised.value.damage.code is DamageCode.OBJECT_DIGEST_MISMATCH
+        assert b"".join(read) == data[: 2 * MIB]
+    assert b"".join(reader.read(3 * MIB, workers=3)) == data[3 * MIB :]

@@ -193,7 +193,7 @@ def test_the_whole_has_to_be_what_was_archived_also_in_a_pipe(lucid: Lucid, tmp_
     session_id = archive_by_hand(home, parts, padded=[True, True], digest_of=b"another").manifest.session_id
     ended = lucid.run("export", str(session_id), "-o", target)
     assert ended.status == 1
-    assert ended.out == (b"".join(parts) if target == "-" else b""), "bytes go to a pipe before all have been seen"
+    assert ended.out == (parts[0] if target == "-" else b""), "a pipe gets what is authentic, but for the last chunk"
     assert "plaintext_digest_mismatch" in ended.error
     assert entries(tmp_path) == ["lucid"]
     assert lucid.ok("export", str(session_id), "-o", "-", "--range", "0-").out == b"".join(parts)

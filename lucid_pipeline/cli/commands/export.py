@@ -55,7 +55,7 @@ def export(
     parts = reader.read(start, stop) if wanted else None
     try:
         if output_file == _STANDARD_OUTPUT:
-            _write_to_pipe(parts or reader.read_whole())
+            _write_to_pipe(parts or reader.read_whole(home.settings.workers))
             return
         with output.progress(f"exporting {session_id}", stop - start) as progress, new_file(output_file) as descriptor:
             if parts:
