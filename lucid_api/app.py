@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from lucid_api.access import endpoints as access
 from lucid_api.access import sign_in
+from lucid_api.health import endpoints as health
+from lucid_api.health.metrics import CountRequests
 from lucid_api.http.access_log import AccessLog
 from lucid_api.http.query_parameters import refuse_unknown_parameters
 from lucid_api.http.rate_limits import RateLimitHeaders
@@ -60,7 +62,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(versioned)
     app.include_router(sign_in.router)
     app.include_router(signing_keys.router)
+    app.include_router(health.router)
     app.include_router(pages.router)
+    app.add_middleware(CountRequests, metrics=services.metrics)
     for middleware in (SecurityHeaders, RateLimitHeaders, AccessLog, RequestIds):  # the last one is passed first
         app.add_middleware(middleware)
     return app

@@ -13,6 +13,8 @@ from pydantic import BeforeValidator
 
 from lucid_api.access.audit_record import AuditRecord
 from lucid_api.access.authentication import Authenticator
+from lucid_api.health.components import Health
+from lucid_api.health.metrics import Metrics
 from lucid_api.http.idempotency import IdempotentRequests
 from lucid_api.proofs.proven import ProvenSessions
 from lucid_api.proofs.verifications import Verifications
@@ -48,6 +50,8 @@ class Services:
     authenticator: Authenticator
     dagster: Dagster
     streams: Streams
+    health: Health
+    metrics: Metrics
     stopping: Event
     """Set when the service has been asked to end, and responses that would go on for long should end as well."""
 
@@ -79,6 +83,7 @@ def opened_services(settings: Settings) -> Iterator[Services]:
         at_once = settings.api_verifications
         verifications = Verifications(state, catalog, verifier, deep, at_once=at_once, stopping=stopping)
         stack.enter_context(closing(verifications))
+        dagster = Dagster(settings.dagster_url)
         yield Services(
             home=home,
             catalog=catalog,
@@ -91,8 +96,10 @@ def opened_services(settings: Settings) -> Iterator[Services]:
             idempotent=IdempotentRequests(state),
             audit=audit,
             authenticator=Authenticator(settings, state),
-            dagster=Dagster(settings.dagster_url),
+            dagster=dagster,
             streams=Streams(),
+            health=Health(home, catalog, dagster, plays=keys is not None),
+            metrics=Metrics(catalog),
             stopping=stopping,
         )
 

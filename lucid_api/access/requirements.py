@@ -10,7 +10,7 @@ from lucid_api.access.callers import Caller
 from lucid_api.access.scopes import Scope
 from lucid_api.access.session_cookie import NAME
 from lucid_api.http.forms import form_fields
-from lucid_api.problems import Forbidden
+from lucid_api.problems import Forbidden, Unauthorized
 from lucid_api.services import ServicesDep
 
 CSRF_HEADER = "X-CSRF-Token"
@@ -38,8 +38,30 @@ def require(*scopes: Scope) -> Any:
     return Security(_authorised, scopes=[scope.value for scope in scopes])
 
 
+def whoever() -> Any:
+    """Let in everybody, for `Annotated[Caller | None, ...]`: who asks, or None for somebody who is not known.
+
+    An operation so annotated can end in `Unauthorized`, for a key or token that is not valid, and `TooManyRequests`.
+    """
+    return Security(_recognised)
+
+
 async def _csrf_token(request: Request, _session: Annotated[str | None, Security(_cookie)]) -> str | None:
     return request.headers.get(CSRF_HEADER) or (await form_fields(request)).get(CSRF_FIELD)
+
+
+def _recognised(
+    services: ServicesDep,
+    audit: AuditDep,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    _session: Annotated[str | None, Security(_cookie)],
+) -> Caller | None:
+    try:
+        return services.authenticator.caller(audit, bearer.credentials if bearer else None, None)
+    except Unauthorized:
+        if bearer:
+            raise
+        return None
 
 
 def _authorised(
