@@ -33,7 +33,7 @@ from dagster._utils.interrupts import setup_interrupt_handlers
 from dagster._utils.log import configure_loggers
 from typing_extensions import override
 
-from lucid_pipeline.instance.lifeline import end_with
+from lucid_pipeline.lifeline import end_with
 
 MODULES = {
     "session-recorder": "lucid_pipeline.recorder.definitions",
