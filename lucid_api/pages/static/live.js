@@ -14,6 +14,7 @@ async function follow(place) {
   spoken.className = "unseen";
   spoken.role = "status";
   place.after(spoken);
+  let moved = false;
   for (let shown = ""; !place.querySelector("[data-settled]"); ) {
     const part = document.hidden ? undefined : await ask(place.dataset.live);
     if (part !== undefined && part !== shown) {
@@ -21,7 +22,10 @@ async function follow(place) {
       show(place, part);
       spoken.textContent = place.querySelector("[data-summary]")?.dataset.summary ?? "";
     }
-    await pause(place.querySelector("[data-moving]") ? SOON : LATER);
+    const moves = Boolean(place.querySelector("[data-moving]"));
+    if (moved && !moves) document.dispatchEvent(new Event("asked"));
+    moved = moves;
+    await pause(moves ? SOON : LATER);
   }
 }
 
@@ -37,7 +41,7 @@ function show(place, part) {
   if (focused >= 0) place.querySelectorAll(FOCUSABLE)[focused]?.focus();
 }
 
-/** Until the time is over, or the service has been asked to do something. */
+/** Until the time is over, or the service has been asked to do something, or has done it. */
 function pause(milliseconds) {
   return new Promise((resolve) => {
     setTimeout(resolve, milliseconds);

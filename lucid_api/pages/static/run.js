@@ -11,6 +11,7 @@ source.addEventListener("end", ({ data }) => {
   source.close();
   const { status: end } = JSON.parse(data);
   status.textContent = `The run has ended: ${end}.`;
+  if (list.dataset.moving) location.reload();
 });
 
 function show({ at, stage, message, level }) {
