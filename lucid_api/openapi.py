@@ -1,14 +1,48 @@
-"""The OpenAPI document: what the framework makes of the endpoints, with problems as they really are."""
+"""The OpenAPI document: what the framework makes of the endpoints, with problems and headers as they really are.
 
+It is committed as docs/openapi.json, and a client can be generated from it. `make openapi` writes it anew.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from lucid_api.access.scopes import DESCRIPTIONS, Scope
+from lucid_api.http.documented import HEADERS, headers
 from lucid_api.http.rate_limits import TooManyRequests
-from lucid_api.problems import Invalid, ProblemDocument, problems
+from lucid_api.http.request_ids import HEADER as REQUEST_ID
+from lucid_api.problems import MEDIA_TYPE, Failed, Invalid, Problem, ProblemDocument, Unavailable, problems
 
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
+_METHODS = ("get", "head", "post", "put", "patch", "delete")
+
+_SERVERS = [{"url": "/", "description": "The host that sends this document; by itself http://127.0.0.1:8087."}]
+
+_TAGS = {
+    "access": "Who asks, what they may do, the keys that they send, and the record of what was done.",
+    "sessions": "Sessions: found, described, counted; recordings brought.",
+    "playback": "What was recorded, decrypted and verified: as bytes, as text, as events.",
+    "proofs": "What lets anybody check a session without trusting this service.",
+    "verifications": "Have sessions read back and checked.",
+    "runs": "The lineage of a session, and the runs that make it, as Dagster tells.",
+    "health": "How the service is.",
+}
+
+_DESCRIPTION = """\
+Find, prove and play archived recordings of sessions, and start the runs that archive them.
+
+- **Who may.** Send a key, `Authorization: Bearer lucid_<id>_<secret>`. What it may do is a set of scopes:
+{scopes}
+- **Errors** are problem details (RFC 9457). `type` tells one kind from another, and does not change; `request_id` is
+  what the service's log knows the request by, as in the `X-Request-ID` of every response.
+- **What has not changed** is not sent twice: send the `ETag` back as `If-None-Match`.
+- **Lists** come in pages. The next one is in `Link`, with `rel="next"`; take that URL as it is.
+- **To send something twice** and have it done once, give it an `Idempotency-Key`.
+- **Whoever asks too often** is answered with 429 and `Retry-After`. `RateLimit` says what is left.
+- A query parameter that an operation does not have is refused.
+"""
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:
@@ -18,27 +52,98 @@ def document_of(app: FastAPI) -> dict[str, Any]:
             title=app.title,
             version=app.version,
             summary=app.summary,
-            description=app.description,
+            description=_DESCRIPTION.format(
+                scopes="\n".join(f"  - `{scope}`: {DESCRIPTIONS[scope]}" for scope in Scope)
+            ),
             routes=app.routes,
-            tags=app.openapi_tags,
+            servers=_SERVERS,
+            tags=[{"name": name, "description": description} for name, description in _TAGS.items()],
             license_info=app.license_info,
         )
-        _tell_of_problems(document)
+        _define_components(document)
+        for operation in _operations(document):
+            _complete(operation)
+            _share_problems(operation["responses"], document["components"]["responses"])
+        _drop_titles(document["components"]["schemas"], document["paths"])
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _tell_of_problems(document: dict[str, Any]) -> None:
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in document["paths"].values():
+        yield from (operation for method, operation in path.items() if method in _METHODS)
+
+
+def _define_components(document: dict[str, Any]) -> None:
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
     for name in _FRAMEWORK_SCHEMAS:
         schemas.pop(name, None)
     schemas[ProblemDocument.__name__] = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
-    invalid = problems(Invalid)[int(Invalid.status)]
-    too_many = {str(status): response for status, response in problems(TooManyRequests).items()}
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            of_framework = operation["responses"].get(str(int(Invalid.status)))
-            if of_framework and "HTTPValidationError" in str(of_framework):
-                operation["responses"][str(int(Invalid.status))] = invalid
-            if "security" in operation:
-                operation["responses"] |= too_many
+    components |= {"headers": HEADERS, "responses": {}}
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """Add what every operation has in common, and take away what the framework makes up."""
+    responses: dict[str, dict[str, Any]] = operation["responses"]
+    of_framework = str(int(Invalid.status))
+    if "HTTPValidationError" in str(responses.get(of_framework)):
+        del responses[of_framework]
+        _add(responses, Invalid)
+    _add(responses, Failed)
+    if "security" in operation:
+        _add(responses, TooManyRequests)
+        _add(responses, Unavailable)
+    for status, response in responses.items():
+        of_status = _HEADERS_OF_STATUS.get(status, ())
+        response["headers"] = {**response.get("headers", {}), **headers(*of_status, *_OF_EVERY_RESPONSE)}
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _without_null(parameter["schema"])
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+_OF_EVERY_RESPONSE = ("RateLimit", "RateLimit-Policy", REQUEST_ID)
+_HEADERS_OF_STATUS = {
+    "401": ("WWW-Authenticate",),
+    "403": ("WWW-Authenticate",),
+    "429": ("Retry-After",),
+    "503": ("Retry-After",),
+}
+
+
+def _share_problems(responses: dict[str, dict[str, Any]], shared: dict[str, Any]) -> None:
+    """Describe each problem, or set of them, once."""
+    for status, response in responses.items():
+        if kinds := response.get("content", {}).get(MEDIA_TYPE, {}).get("examples"):
+            name = "-or-".join(sorted(kinds))
+            shared[name] = response
+            responses[status] = {"$ref": f"#/components/responses/{name}"}
+
+
+def _add(responses: dict[str, dict[str, Any]], kind: type[Problem]) -> None:
+    """A problem more that an operation can end in."""
+    for status, added in problems(kind).items():
+        response = responses.setdefault(str(status), added)
+        examples = response.get("content", {}).get(MEDIA_TYPE, {}).get("examples", {})
+        if examples and kind.kind not in examples:
+            examples |= added["content"][MEDIA_TYPE]["examples"]
+            response["description"] += f" {added['description']}"
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter, which is there or not, and never null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    return {**kinds[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
+
+
+def _drop_titles(*parts: Any) -> None:
+    """Titles of schemas are names once more, with spaces."""
+    for part in parts:
+        if isinstance(part, dict):
+            if isinstance(part.get("title"), str) and not {"status", "detail"} <= part.keys():
+                del part["title"]
+            _drop_titles(*part.values())
+        elif isinstance(part, list):
+            _drop_titles(*part)

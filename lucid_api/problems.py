@@ -7,6 +7,7 @@ names neither paths of this host nor anything of a traceback: the service's log 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request
@@ -23,6 +24,7 @@ from lucid_pipeline.stores.audit_log import AuditUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:lucid:problem:"
+EXAMPLE_REQUEST = "01a20f5e-6d0f-7c43-b9a1-64f20dd3a7d5"
 _TRY_AGAIN = {"Retry-After": "5"}
 _log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ class ProblemDocument(BaseModel):
                     "title": "Not found",
                     "status": 404,
                     "detail": "there is no session 01a207bc-8e81-7370-a993-4daf2ca01f8c",
-                    "request_id": "01a20f5e-6d0f-7c43-b9a1-64f20dd3a7d5",
+                    "request_id": EXAMPLE_REQUEST,
                 }
             ]
         },
@@ -64,6 +66,8 @@ class Problem(Exception):
     status: ClassVar[HTTPStatus]
     kind: ClassVar[str]
     title: ClassVar[str]
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Further members of the document, for those of this kind: an example."""
 
     def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(detail)
@@ -99,6 +103,7 @@ class Forbidden(Problem):
     """Who asks may not."""
 
     status, kind, title = HTTPStatus.FORBIDDEN, "forbidden", "Not allowed"
+    example = MappingProxyType({"missing": ["sessions:read"]})
 
 
 class NotFound(Problem):
@@ -129,12 +134,22 @@ class Invalid(Problem):
     """A parameter or a field has a value that it cannot have; `errors` says which and why."""
 
     status, kind, title = HTTPStatus(422), "invalid", "Not a valid request"
+    example = MappingProxyType({"errors": [{"in": "query", "name": "limit", "reason": "Input should be at least 1"}]})
 
 
 class Damaged(Problem):
     """What was archived is damaged; `damage` has the code of the finding and where it was."""
 
     status, kind, title = HTTPStatus.INTERNAL_SERVER_ERROR, "damaged", "Damaged in the archive"
+    example = MappingProxyType(
+        {
+            "damage": {
+                "code": "object_digest_mismatch",
+                "where": "sessions/01a207bc-8e81-7370-a993-4daf2ca01f8c/chunks/00000003.9f86d081884c7d65",
+                "detail": "it is not the object that was stored",
+            }
+        }
+    )
 
 
 class Failed(Problem):
@@ -164,9 +179,15 @@ def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
 
 
 def _response(kinds: Sequence[type[Problem]]) -> dict[str, Any]:
-    described = "; ".join(f"`{kind.kind}`: {(kind.__doc__ or '').splitlines()[0]}" for kind in kinds)
     schema = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
-    return {"description": described, "content": {MEDIA_TYPE: {"schema": schema}}}
+    examples = {kind.kind: _example(kind) for kind in kinds}
+    described = " ".join(f"`{name}`: {example['summary']}" for name, example in examples.items())
+    return {"description": described, "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}}}
+
+
+def _example(kind: type[Problem]) -> dict[str, Any]:
+    summary = (kind.__doc__ or "").splitlines()[0]
+    return {"summary": summary, "value": kind(summary, **kind.example).document(EXAMPLE_REQUEST)}
 
 
 def problem_of(error: Exception) -> Problem:

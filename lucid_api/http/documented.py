@@ -45,6 +45,16 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "Retry-After": {"description": "In how many seconds to ask again.", "schema": {"type": "integer", "minimum": 0}},
+    "RateLimit": {
+        "description": "How much this caller may still ask, and in how many seconds that is full again.",
+        "schema": _STRING,
+        "example": '"default";r=2999;t=1',
+    },
+    "RateLimit-Policy": {
+        "description": "How much a caller may ask, in how many seconds.",
+        "schema": _STRING,
+        "example": '"default";q=3000;w=60',
+    },
     "WWW-Authenticate": {"description": "How to say who asks (RFC 6750).", "schema": _STRING},
     "Allow": {"description": "The methods that there are.", "schema": _STRING},
 }
