@@ -17,6 +17,7 @@ from lucid_api.access.sign_in import SIGN_IN
 from lucid_api.app import create_app
 from lucid_api.services import Services, opened_services
 from lucid_pipeline.errors import LucidError, TransientError, UsageError
+from lucid_pipeline.lifeline import show_as
 from lucid_pipeline.settings import Settings, load_settings
 from lucid_pipeline.stores.audit_event import Action, Entry
 
@@ -30,6 +31,7 @@ _MOST_CONNECTIONS = 256
 
 def main() -> int:
     """Serve; returns the exit status."""
+    show_as("lucid-api")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)  # the server has its own while it runs, and then raises what it was sent again
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -17,8 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
+from lucid_pipeline.cli.probes import Probe
 from lucid_pipeline.errors import LucidError
-from lucid_pipeline.instance.lifeline import end_with, show_as
+from lucid_pipeline.lifeline import end_with, show_as
 from lucid_pipeline.paths import printable
 
 Tell = Callable[[str, str], None]
@@ -29,6 +30,11 @@ _HEALTHY_AFTER = 60.0
 """Seconds that a service has to live for its earlier deaths to be forgotten."""
 
 _LOOK_AROUND = 0.2
+_ASK_AGAIN = 10.0
+_LONGEST_ANSWER = 5.0
+_MOST_UNANSWERED = 6
+"""Questions in a row that a service may leave without an answer; then it is taken to hang, and ended."""
+
 _LONGEST_LINE = 8192
 _COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
 _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,8 +48,8 @@ class Service:
     run: Callable[[], None]
     """What it does, until SIGTERM."""
 
-    is_ready: Callable[[], bool] = lambda: True
-    """Whether it answers."""
+    ask: Callable[[], Probe] | None = None
+    """Asks whether it answers; a service that cannot be asked is taken to answer."""
 
     after: Sequence[str] = ()
     """Services that have to be ready before it is started for the first time."""
@@ -60,6 +66,9 @@ class _Process:
     next_start: float = 0.0
     reader: int = -1
     said: bytes = b""
+    probe: Probe | None = None
+    asked: float = 0.0
+    unanswered: int = 0
 
     @property
     def lives(self) -> bool:
@@ -71,6 +80,34 @@ class _Process:
         self.pid = _fork(self.service, writer)
         os.close(writer)
         self.started, self.ready = time.monotonic(), False
+        self.unanswered = 0
+
+    def answers(self) -> bool:
+        """Whether it has answered just now. It is asked again and again, at first at each look."""
+        now = time.monotonic()
+        if self.service.ask is None:
+            return True
+        if self.probe is None and (not self.ready or now - self.asked > _ASK_AGAIN):
+            self.probe, self.asked = self.service.ask(), now
+        if self.probe is None:
+            return False
+        answer = self.probe.answer()
+        if answer is None and now - self.asked < _LONGEST_ANSWER:
+            return False
+        self.stop_asking()
+        self.unanswered = 0 if answer else self.unanswered + 1
+        return bool(answer)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it does not answer any more, having done so before."""
+        return self.ready and self.unanswered >= _MOST_UNANSWERED
+
+    def stop_asking(self) -> None:
+        """Do not wait for an answer any more."""
+        if self.probe:
+            self.probe.close()
+            self.probe = None
 
     def reap(self) -> int | None:
         """The exit status, or minus the signal, of a process that has ended since."""
@@ -81,6 +118,7 @@ class _Process:
         if self.said:
             self._say(self.said)
         os.close(self.reader)
+        self.stop_asking()
         self.pid, self.ready, self.reader, self.said = 0, False, -1, b""
         return os.waitstatus_to_exitcode(status)
 
@@ -222,18 +260,25 @@ class Services:
         self._kill([process.service.name for process in asked])
 
     def _tend(self, process: _Process) -> None:
-        name = process.service.name
         if process.lives:
             status = process.reap()
-            if status is not None:
+            if status is None:
+                self._look_at(process)
+            else:
                 pause = process.schedule()
-                self.tell(name, f"{_how(status)}; starting it again in {pause:g} s")
-            elif not process.ready and process.service.is_ready():
-                process.ready = True
-                if process.deaths:
-                    self.tell(name, "is back")
+                self.tell(process.service.name, f"{_how(status)}; starting it again in {pause:g} s")
         elif process.next_start <= time.monotonic() and self._may_start(process):
             process.start()
+
+    def _look_at(self, process: _Process) -> None:
+        answers, name = process.answers(), process.service.name
+        if answers and not process.ready:
+            process.ready = True
+            if process.deaths:
+                self.tell(name, "is back")
+        elif process.hangs:
+            self.tell(name, f"has left {_MOST_UNANSWERED} questions unanswered, and is ended")
+            process.signal(signal.SIGKILL)
 
     def _may_start(self, process: _Process) -> bool:
         return process.deaths > 0 or all(self._processes[name].ready for name in process.service.after)

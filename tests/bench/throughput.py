@@ -250,10 +250,12 @@ def _up(folder: Path) -> Iterator[Mapping[str, int]]:
     """A running `lucid up`; yields the process ids of its services."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        variables = {**_environment(folder), "LUCID_API_PORT": str(free.getsockname()[1])}
     log = folder.parent / "up.log"
     with log.open("wb") as errors:
         command = [LUCID, "up", "--json", "--port", str(port)]
-        process = subprocess.Popen(command, env=_environment(folder), stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=errors, text=True)
     try:
         assert process.stdout
         document = ""

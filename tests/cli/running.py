@@ -34,6 +34,11 @@ class Up:
     ui: UserInterface
 
     @property
+    def api_url(self) -> str:
+        """Where the session API answers."""
+        return str(self.document["api_url"])
+
+    @property
     def pids(self) -> dict[str, int]:
         pids: dict[str, int] = self.document["processes"]
         return pids
@@ -46,6 +51,7 @@ class Up:
 def started(lucid: Lucid, *, port: int | None = None) -> Iterator[Up]:
     """Start it, and wait until it says that it is ready; however the test ends, nothing goes on."""
     port = port or free_port()
+    lucid = lucid.having(api_port=str(free_port()))
     log, out = lucid.folder / f"{port}.log", lucid.folder / f"{port}.json"
     with log.open("wb") as err, out.open("wb") as stdout:
         process = lucid.start("up", "--json", "--port", str(port), stdout=stdout, stderr=err)

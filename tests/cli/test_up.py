@@ -1,10 +1,13 @@
 """`lucid up` as a person has it: one command, real processes, real signals; nothing is left behind, however it ends."""
 
+import json
 import os
 import signal
 import socket
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster import DagsterRun, DagsterRunStatus, RunsFilter
@@ -22,7 +25,7 @@ from tests.processes import eventually
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see what is running")
 
 LOCATIONS = {"session-recorder", "chunk-processor", "session-storage"}
-SERVICES = {"recorder", "processor", "storage", "webserver", "daemon"}
+SERVICES = {"recorder", "processor", "storage", "webserver", "daemon", "api"}
 
 
 def add_session(lucid: Lucid, length: int) -> str:
@@ -51,7 +54,8 @@ def test_it_works_in_an_empty_folder_and_ends_as_if_it_had_never_been(tmp_path: 
         key = add_session(lucid, 1000)
         assert up.ui.materialize("session-recorder", [RECORDING], key, key) == "SUCCESS"
 
-        assert "is running on" in lucid.refused("up", "--port", str(free_port()))
+        others = lucid.having(api_port=str(free_port()))
+        assert "is running on" in others.refused("up", "--port", str(free_port()))
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(60) == 0
         assert not runtime.exists()
@@ -63,7 +67,12 @@ def test_it_works_in_an_empty_folder_and_ends_as_if_it_had_never_been(tmp_path: 
 def test_a_port_that_is_taken_is_refused(lucid: Lucid) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"cannot use port {port}" in lucid.refused("up", "--port", str(port))
+        free = lucid.having(api_port=str(free_port()))
+        assert f"cannot use port {port}: Address already in use (choose another one with --port)" in free.refused(
+            "up", "--port", str(port)
+        )
+        refused = lucid.having(api_port=str(port)).refused("up", "--port", str(free_port()))
+        assert f"cannot use port {port}: Address already in use (choose another one with LUCID_API_PORT)" in refused
     assert not processes_of(lucid.home)
 
 
@@ -78,14 +87,35 @@ def test_nothing_outlives_it_when_it_is_killed_and_the_next_one_starts_as_ever(l
         assert not runtime.exists()
 
 
-@pytest.mark.parametrize("name", ["recorder", "daemon", "webserver"])
+def test_the_session_api_is_a_process_of_its_own_that_knows_where_dagster_is(lucid: Lucid) -> None:
+    with started(lucid) as up:
+        process = Path(f"/proc/{up.pids['api']}")
+        assert process.joinpath("comm").read_text() == "lucid-api\n"
+        assert process.joinpath("cmdline").read_text().split("\0")[1:-1] == ["-P", "-m", "lucid_api"]
+        loaded = process.joinpath("maps").read_text()
+        assert "grpc" not in loaded, "nothing of Dagster, which loads it"
+        health = eventually(
+            lambda: found if (found := get(f"{up.api_url}/health"))["status"] == "ok" else None, every=0.5
+        )
+        assert len(health["components"]) == 8
+        assert up.said("api       | sign in, once, within 10 minutes: ")
+
+
+@pytest.mark.parametrize("name", ["recorder", "daemon", "webserver", "api"])
 def test_what_is_killed_is_started_again(lucid: Lucid, name: str) -> None:
     with started(lucid) as up:
         os.kill(up.pids[name], signal.SIGKILL)
         eventually(lambda: up.said("was ended by SIGKILL; starting it again in 0.5 s"), every=0.1)
         eventually(lambda: up.said(f"{name:<9} | is back"), every=0.1)
+        assert get(f"{up.api_url}/health/live") == {"status": "ok"}
         key = add_session(lucid, 1000)
         assert up.ui.materialize("session-recorder", [RECORDING], key, key) == "SUCCESS"
+
+
+def get(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        document: dict[str, Any] = json.load(response)
+    return document
 
 
 def long_run(lucid: Lucid, up: Up) -> Callable[[], DagsterRun]:

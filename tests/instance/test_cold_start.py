@@ -16,6 +16,7 @@ import pytest
 
 from lucid_pipeline.instance.code_server import MODULES
 from lucid_pipeline.instance.configuration import write_configuration
+from tests.cli.running import free_port
 from tests.cli.support import LUCID, Lucid
 from tests.lineage.support import open_home
 from tests.lineage.test_definitions import environment
@@ -81,9 +82,8 @@ def _all_daemons_live(interface: UserInterface) -> bool:
 
 @pytest.mark.parametrize("_time", TIMES)
 def test_lucids_commands_at_once(_time: int, tmp_path: Path) -> None:
-    lucid = Lucid(tmp_path / "lucid", folder=tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
+    lucid = Lucid(tmp_path / "lucid", folder=tmp_path).having(api_port=str(free_port()))
     up = lucid.start("up", "--json", "--port", port, stderr=subprocess.STDOUT)
     try:
         others = [lucid.start("demo"), lucid.start("init"), lucid.start("demo", "--json")]

@@ -1,4 +1,4 @@
-"""`lucid up`: Dagster's UI, its daemon and the three code locations, in one terminal."""
+"""`lucid up`: Dagster's UI, its daemon, the three code locations and the session API, in one terminal."""
 
 import gc
 import json
@@ -8,7 +8,6 @@ import socket
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -30,20 +29,21 @@ _LONGEST_SOCKET = 100
 _SECONDS_TO_END = 10.0
 _SECONDS_FOR_RUNS = 20.0
 _SHORT = {"session-recorder": "recorder", "chunk-processor": "processor", "session-storage": "storage"}
-_COLOURS = {"recorder": 36, "processor": 35, "storage": 34, "webserver": 32, "daemon": 33}
+_COLOURS = {"recorder": 36, "processor": 35, "storage": 34, "webserver": 32, "daemon": 33, "api": 31}
 
 
 def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI, on this machine only.")] = _PORT,
     as_json: Json = False,
 ) -> None:
-    """Run it all: Dagster's UI and daemon, and the three code locations, until control-c."""
+    """Run it all: Dagster's UI and daemon, the three code locations and the session API, until control-c."""
     home, output = Home(load_settings()), Output(as_json)
     log = _Log()
-    _refuse_taken_port(port)
+    _refuse_taken_port(_HOST, port, "choose another one with --port")
+    _refuse_taken_port(home.settings.api_host, home.settings.api_port, "choose another one with LUCID_API_PORT")
     _create(home, log)
     with _only_one(home) as runtime:
-        log.say("starting Dagster's UI, its daemon and three code locations")
+        log.say("starting Dagster's UI, its daemon, three code locations and the session API")
         _run(home, port, runtime, log, output)
 
 
@@ -56,13 +56,13 @@ def _create(home: Home, log: "_Log") -> None:
     home.dagster_folder.mkdir(mode=0o700, exist_ok=True)
 
 
-def _refuse_taken_port(port: int) -> None:
-    with closing(socket.socket()) as probe:
+def _refuse_taken_port(host: str, port: int, hint: str) -> None:
+    with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((host, port))
         except OSError as error:
-            raise UsageError(f"cannot use port {port}: {error.strerror}", "choose another one with --port") from error
+            raise UsageError(f"cannot use port {port}: {error.strerror}", hint) from error
 
 
 @contextmanager
@@ -99,7 +99,9 @@ def _runtime_folder() -> Path:
 
 
 def _run(home: Home, port: int, runtime: Path, log: "_Log", output: Output) -> None:
-    os.environ.update(_environment(home))
+    url = f"http://{_HOST}:{port}"
+    os.environ.update(_environment(home, url))
+    from lucid_pipeline.cli.probes import listens, serves
     from lucid_pipeline.cli.services import Service, Services
     from lucid_pipeline.instance import code_server
     from lucid_pipeline.instance.configuration import is_ours
@@ -119,18 +121,20 @@ def _run(home: Home, port: int, runtime: Path, log: "_Log", output: Output) -> N
         return Service(
             _SHORT[location],
             lambda: code_server.serve(location, socket=str(path)),
-            lambda: _answers(path),
+            lambda: listens(path),
         )
 
     locations = [location_service(location, path) for location, path in sockets.items()]
     names = [service.name for service in locations]
-    url = f"http://{_HOST}:{port}"
+    others = ["daemon", "webserver", "api"]
+    api_host, api_port = home.settings.local_api_host, home.settings.api_port
     services = Services(log)
     with services.running(
         [
             *locations,
-            Service("webserver", webserver, lambda: _serves(url), after=names),
+            Service("webserver", webserver, lambda: serves(_HOST, port, "/server_info"), after=names),
             Service("daemon", daemon, after=names),
+            Service("api", _session_api, lambda: serves(api_host, api_port, "/health/live"), after=names),
         ]
     ):
         if services.run_once(Service("instance", lambda: prepare_instance(folder))):
@@ -139,19 +143,25 @@ def _run(home: Home, port: int, runtime: Path, log: "_Log", output: Output) -> N
             log.say(f"{folder / 'dagster.yaml'} is not as Lucid writes it: what Lucid relies on may be missing")
         services.watch(lambda: _tell_ready(home, url, services.pids, output))
         log.say("stopping; control-c again ends everything at once")
-        services.stop(["daemon", "webserver"], _SECONDS_TO_END)
+        services.stop(others, _SECONDS_TO_END)
         services.run_once(Service("runs", lambda: stop_runs(folder, _SECONDS_FOR_RUNS, print)))
         services.stop(names, _SECONDS_TO_END)
         log.say("stopped")
 
 
-def _environment(home: Home) -> Mapping[str, str]:
+def _session_api() -> None:
+    """Become the session API: a process image of its own, without Dagster, and without modules of the folder here."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "lucid_api"])
+
+
+def _environment(home: Home, dagster_url: str) -> Mapping[str, str]:
     """What the services are told by variables: where everything is, whatever their working directory."""
     from lucid_pipeline.instance.configuration import environment
 
     return {
         **environment(home.dagster_folder),
         "LUCID_HOME": str(home.settings.home),
+        "LUCID_DAGSTER_URL": dagster_url,
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
 
@@ -178,27 +188,25 @@ def _dagster(workspace: Path, port: int) -> tuple[Callable[[], None], Callable[[
     return webserver, daemon
 
 
-def _answers(path: Path) -> bool:
-    with closing(socket.socket(socket.AF_UNIX)) as client:
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-    return True
-
-
-def _serves(url: str) -> bool:
-    with suppress(OSError), urllib.request.urlopen(f"{url}/server_info", timeout=5) as response:
-        return bool(response.status == 200)
-    return False
-
-
 def _tell_ready(home: Home, url: str, pids: Mapping[str, int], output: Output) -> None:
-    places = {"Dagster": url, "landing": str(home.settings.landing_dir), "home": str(home.settings.home)}
+    settings = home.settings
+    places = {
+        "Session API": settings.public_api_url,
+        "Dagster": url,
+        "landing": str(settings.landing_dir),
+        "home": str(settings.home),
+    }
     output.result(
-        {"dagster_url": url, "landing": places["landing"], "home": places["home"], "processes": dict(pids)},
+        {
+            "api_url": places["Session API"],
+            "dagster_url": url,
+            "landing": places["landing"],
+            "home": places["home"],
+            "processes": dict(pids),
+        },
         facts("Lucid is up; control-c stops it", places),
-        "Dagster's UI has no login, and whoever reaches it can start runs: it answers to this machine only.",
+        "A browser signs in by the link that the API has told above. Dagster's UI has no login, and whoever reaches it"
+        " can start runs: it answers to this machine only.",
     )
     sys.stdout.flush()
 
