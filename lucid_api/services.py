@@ -129,7 +129,7 @@ def _session_id(text: object) -> object:
     try:
         return parse_session_id(text) if isinstance(text, str) else text
     except UsageError as error:
-        raise ValueError(error.message) from error
+        raise ValueError("this is no session id") from error  # without quoting it: whatever it is, it was sent here
 
 
 SessionIdText = Annotated[UUID, BeforeValidator(_session_id)]

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import MINYEAR, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -165,14 +165,22 @@ def _search(wanted: AuditFilter, before: Place | None, limit: int) -> tuple[str,
         ("action = ?", (wanted.action,)),
         ("subject = ?", (wanted.subject,)),
         ("session_id = ?", (wanted.session_id and str(wanted.session_id),)),
-        ("time >= ?", (wanted.since and timestamp(wanted.since),)),
-        ("time < ?", (wanted.until and timestamp(wanted.until),)),
+        ("time >= ?", (wanted.since and _text(wanted.since),)),
+        ("time < ?", (wanted.until and _text(wanted.until),)),
         ("(time, position) < (?, ?)", before or (None,)),
     )
     conditions = [(condition, values) for condition, values in asked if values[0] is not None]
     where = " AND ".join(condition for condition, _ in conditions) or "TRUE"
     statement = f"SELECT time, position, length FROM events WHERE {where} ORDER BY time DESC, position DESC LIMIT ?"
     return statement, [*(value for _, values in conditions for value in values), limit]
+
+
+def _text(moment: datetime) -> str:
+    """A moment in the order of events; one that has no time in UTC is before or after all of them."""
+    try:
+        return timestamp(moment)
+    except OverflowError:
+        return "" if moment.year == MINYEAR else "~"
 
 
 def _found(descriptor: int, time: str, position: int, length: int) -> FoundEvent:
