@@ -25,6 +25,8 @@ from lucid_api.access.models import (
 from lucid_api.access.requirements import require
 from lucid_api.access.scopes import Scope
 from lucid_api.http.cursors import cursor_of, place_of
+from lucid_api.http.documented import headers
+from lucid_api.http.links import next_page
 from lucid_api.problems import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable, problems
 from lucid_api.services import ServicesDep, SessionIdText
 from lucid_pipeline.stores.audit_event import Action
@@ -57,7 +59,7 @@ def list_api_keys(services: ServicesDep, caller: Admin) -> ApiKeyList:
     operation_id="create_api_key",
     summary="Make a key",
     status_code=201,
-    responses=problems(*_REFUSED, Conflict, Invalid, Unavailable),
+    responses={201: {"headers": headers("Location")}, **problems(*_REFUSED, Conflict, Invalid, Unavailable)},
 )
 def create_api_key(
     request: Request,
@@ -128,7 +130,7 @@ def _finding_a_key() -> Iterator[None]:
     "/audit-events",
     operation_id="list_audit_events",
     summary="What was done, by whom and when",
-    responses=problems(*_REFUSED, Invalid, Unavailable),
+    responses={200: {"headers": headers("Link")}, **problems(*_REFUSED, Invalid, Unavailable)},
 )
 def list_audit_events(
     request: Request,
@@ -153,7 +155,6 @@ def list_audit_events(
     audit.record_once(Action.AUDIT_READ)
     found = services.audit.find(wanted, before=before, limit=limit + 1)
     if len(found) > limit:
-        url = request.url.include_query_params(cursor=cursor_of(*found[limit - 1].place))
-        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+        response.headers.update(next_page(request, cursor=cursor_of(*found[limit - 1].place)))
     events = [AuditEventDocument.of(entry.event) for entry in found[:limit] if entry.event]
     return AuditEventList(events=events, altered=len(found[:limit]) - len(events))
