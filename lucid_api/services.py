@@ -16,6 +16,7 @@ from lucid_api.access.authentication import Authenticator
 from lucid_api.health.components import Health
 from lucid_api.health.metrics import Metrics
 from lucid_api.http.idempotency import IdempotentRequests
+from lucid_api.playback.playing import Playing
 from lucid_api.proofs.proven import ProvenSessions
 from lucid_api.proofs.verifications import Verifications
 from lucid_api.runs.dagster import Dagster
@@ -23,7 +24,6 @@ from lucid_api.runs.events import Streams
 from lucid_api.state import StateDatabase
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys
-from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.errors import UsageError
 from lucid_pipeline.home import Home
@@ -44,6 +44,7 @@ class Services:
     keys: Keys | None
     proven: ProvenSessions
     verifications: Verifications
+    playing: Playing | None
     state: StateDatabase
     idempotent: IdempotentRequests
     audit: AuditRecord
@@ -83,6 +84,11 @@ def opened_services(settings: Settings) -> Iterator[Services]:
         at_once = settings.api_verifications
         verifications = Verifications(state, catalog, verifier, deep, at_once=at_once, stopping=stopping)
         stack.enter_context(closing(verifications))
+        proven = ProvenSessions(verifier.archive, verifier.trusted)
+        at_once = settings.api_playbacks
+        playing = (
+            Playing.of(verifier.archive, keys, proven, at_once=at_once, workers=settings.workers) if keys else None
+        )
         dagster = Dagster(settings.dagster_url)
         yield Services(
             home=home,
@@ -90,8 +96,9 @@ def opened_services(settings: Settings) -> Iterator[Services]:
             archive=verifier.archive,
             trusted=verifier.trusted,
             keys=keys,
-            proven=ProvenSessions(verifier.archive, verifier.trusted),
+            proven=proven,
             verifications=verifications,
+            playing=playing,
             state=state,
             idempotent=IdempotentRequests(state),
             audit=audit,
@@ -127,9 +134,12 @@ ServicesDep = Annotated[Services, Depends(_services)]
 
 def _session_id(text: object) -> object:
     try:
-        return parse_session_id(text) if isinstance(text, str) else text
-    except UsageError as error:
-        raise ValueError("this is no session id") from error  # without quoting it: whatever it is, it was sent here
+        session_id = UUID(text) if isinstance(text, str) else None
+    except ValueError:
+        session_id = None
+    if session_id is None or str(session_id) != text:
+        raise ValueError("this is no session id")  # without quoting it: whatever it is, it was sent here
+    return session_id  # of whatever version: there is no session with any but a UUIDv7
 
 
 SessionIdText = Annotated[UUID, BeforeValidator(_session_id)]

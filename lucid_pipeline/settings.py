@@ -101,9 +101,10 @@ class Settings(BaseSettings):
     api_verifications: int = Field(
         default=1, ge=1, le=16, description="sessions that the session API verifies at once for its callers"
     )
-    api_url: str = Field(
-        default="", pattern=r"^(https?://[!-~]+)?$", description="where people reach the session API"
+    api_playbacks: int = Field(
+        default=16, ge=1, le=1000, description="recordings that the session API plays at once for its callers"
     )
+    api_url: str = Field(default="", pattern=r"^(https?://[!-~]+)?$", description="where people reach the session API")
     api_authentication: bool = Field(default=True, description="whether the session API asks who is calling")
     api_requests_per_minute: int = Field(
         default=3000, ge=60, le=1_000_000, description="how much one caller may ask of the session API"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lucid_pipeline.archive.casts import HEADER_BYTES, CastHeader, event_seconds, milliseconds, parse_header
 from lucid_pipeline.archive.chunking import MIB
+from lucid_pipeline.archive.damage import Damage, DamageError
 from lucid_pipeline.archive.media import ASCIICAST
 from lucid_pipeline.archive.reader import SessionReader
 
@@ -66,10 +67,17 @@ class EventReader:
         """Where the line behind the newest event begins."""
         return Position(self._offset, round(min(self._elapsed, _LATEST_SECONDS) * _MICROSECONDS))
 
-    def read(self, parts: Iterable[bytes]) -> Iterator[Event]:
-        """The events of these bytes, which follow each other without a gap; to be called once."""
+    def read(self, parts: Iterable[bytes | Position]) -> Iterator[Event]:
+        """The events of these bytes, which follow each other; to be called once.
+
+        A position among them says that bytes are missing, and where they go on.
+        """
         rest = b""
         for part in parts:
+            if isinstance(part, Position):
+                self._offset, self._elapsed = part.offset, part.elapsed_us / _MICROSECONDS
+                self._inside_line, rest = True, b""
+                continue
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
                 if self._is_over():
@@ -157,26 +165,23 @@ class Cast:
 
     def events(self, begin: Position, stop: int | None = None, count_from: int = 0) -> "Events":
         """The events of all lines that begin from `begin` up to, not including, the offset `stop`."""
-        before = b"".join(self.reader.read(begin.offset - 1, begin.offset)) if begin.offset else b"\n"
-        stop = len(self.reader) if stop is None else stop
-        lines = EventReader(self.header.version, begin, whole_line=before == b"\n", stop=stop, count_from=count_from)
-        return Events(self.reader, lines)
+        return Events(self, begin, len(self.reader) if stop is None else stop, count_from)
 
 
 class Events:
-    """Events of a cast, read as they are asked for; to be iterated once.
+    """Events of a cast, read as they are asked for; to be iterated once. Chunks that are damaged are left out."""
 
-    Raises:
-        DamageError: a chunk is damaged; the events before it have been returned.
-    """
-
-    def __init__(self, reader: SessionReader, lines: EventReader) -> None:
-        self._reader = reader
-        self._lines = lines
+    def __init__(self, cast: Cast, begin: Position, stop: int, count_from: int) -> None:
+        self._cast = cast
+        self.damages: list[Damage] = []
+        """What is wrong with the chunks that were left out so far."""
+        whole_line = begin.offset == 0 or b"\n" in self._parts(begin.offset - 1, begin.offset)
+        self.damages.clear()
+        self._lines = EventReader(cast.header.version, begin, whole_line=whole_line, stop=stop, count_from=count_from)
 
     def __iter__(self) -> Iterator[Event]:
         """The events in the order of the recording."""
-        return self._lines.read(self._reader.read(self.position.offset))
+        return self._lines.read(self._parts(self.position.offset, len(self._cast.reader)))
 
     @property
     def unreadable(self) -> int:
@@ -187,6 +192,20 @@ class Events:
     def position(self) -> Position:
         """Where to go on after the newest event."""
         return self._lines.position
+
+    def _parts(self, start: int, stop: int) -> Iterator[bytes | Position]:
+        """What can be read, and where it goes on behind what cannot."""
+        reader = self._cast.reader
+        size = reader.manifest.recording.chunk_size
+        while start < stop:
+            end = min(stop, start - start % size + size)
+            try:
+                yield from reader.read(start, end)
+            except DamageError as error:
+                self.damages.append(error.damage)
+                if end < stop:
+                    yield self._cast.position_at(end)
+            start = end
 
 
 class NotATerminal(Exception):

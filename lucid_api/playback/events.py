@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lucid_api.playback.casts import Cast, Event, Position
 from lucid_pipeline.archive.chunking import MIB
+from lucid_pipeline.archive.damage import Damage
 
 _MOST_TEXT = MIB
 _MOST_READ = 32 * MIB
@@ -12,11 +13,15 @@ _MOST_READ = 32 * MIB
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Some events, where to go on if there may be more, and how many lines between them were no events."""
+    """Some events, where to go on if there may be more, and what of the recording between them could not be read.
+
+    That is how many lines were no events, and what is wrong with chunks that are damaged.
+    """
 
     events: Sequence[Event]
     next: Position | None
     unreadable: int
+    damages: Sequence[Damage]
 
 
 def page_of_events(cast: Cast, first_ms: int, last_ms: int, limit: int, begin: Position | None = None) -> EventPage:
@@ -31,12 +36,10 @@ def page_of_events(cast: Cast, first_ms: int, last_ms: int, limit: int, begin: P
         last_ms: end of the span, included.
         limit: the most events.
         begin: where the page before ended.
-
-    Raises:
-        DamageError: a chunk is damaged.
     """
     start, stop = cast.range_of_times(first_ms, last_ms)
-    begin = begin or cast.position_at(start)
+    if begin is None:
+        begin = cast.position_at(start)
     found = cast.events(begin, min(stop, begin.offset + _MOST_READ), count_from=begin.offset)
     events: list[Event] = []
     length = 0
@@ -47,4 +50,4 @@ def page_of_events(cast: Cast, first_ms: int, last_ms: int, limit: int, begin: P
             if len(events) >= limit or length >= _MOST_TEXT:
                 break
     more = found.position.offset < stop
-    return EventPage(events, found.position if more else None, found.unreadable)
+    return EventPage(events, found.position if more else None, found.unreadable, found.damages)

@@ -25,15 +25,12 @@ def stretches_of_times(cast: Cast, first_ms: int, last_ms: int) -> range:
 
 
 def transcribe_stretch(cast: Cast, number: int) -> Transcript:
-    """The transcript of one stretch.
-
-    Raises:
-        DamageError: one of its chunks, or the chunk before it, is damaged.
-    """
+    """The transcript of one stretch; of what is damaged it has the findings, and no text."""
     start = number * _length(cast)
     events = cast.events(cast.position_at(max(0, start - 1)), start + _length(cast), count_from=start)
     transcript = transcribe(events, cast.columns, cast.rows, report_from=start)
     transcript.unreadable += events.unreadable
+    transcript.damages = events.damages
     return transcript
 
 

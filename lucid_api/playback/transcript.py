@@ -16,7 +16,7 @@ import re
 from array import array
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import eq
 from sys import getsizeof
@@ -24,6 +24,7 @@ from sys import getsizeof
 from lucid_api.playback.casts import Event
 from lucid_api.playback.screen import Row, Screen
 from lucid_api.playback.terminal import Terminal
+from lucid_pipeline.archive.damage import Damage
 
 SETTLED_MS = 250
 """What stood on the screen for so long was seen."""
@@ -75,6 +76,8 @@ class Transcript:
         """How many lines of the recording were no events."""
         self.cut = cut
         """Whether there was more than is kept."""
+        self.damages: Sequence[Damage] = ()
+        """What is wrong with the parts of the recording that are left out."""
 
     def __len__(self) -> int:
         """How many lines there are."""

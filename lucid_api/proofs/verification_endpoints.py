@@ -13,7 +13,7 @@ from lucid_api.access.scopes import Scope
 from lucid_api.http.documented import headers
 from lucid_api.http.idempotency import IdempotencyKey, KeyInUse, KeyReused
 from lucid_api.http.links import next_page
-from lucid_api.problems import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable, problems
+from lucid_api.problems import Conflict, Forbidden, Invalid, NoIdentity, NotFound, Unauthorized, Unavailable, problems
 from lucid_api.proofs.documents import Verification, VerificationDetail, VerificationPage, VerificationRequest
 from lucid_api.services import RecordDep, ServicesDep
 from lucid_pipeline.stores.audit_event import Action
@@ -30,12 +30,6 @@ class NothingSealed(Conflict):
     """Nothing of the session is sealed, so there is nothing to verify."""
 
     kind, title = "nothing-sealed", "Nothing to verify yet"
-
-
-class NoIdentity(Conflict):
-    """This service holds no identity, so it cannot decrypt anything."""
-
-    kind, title = "no-identity", "No identity at hand"
 
 
 @router.post(

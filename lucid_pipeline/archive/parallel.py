@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
@@ -97,7 +97,9 @@ def for_each_chunk(count: int, workers: int, start_worker: Callable[[], Work]) -
         raise failures[0]
 
 
-def in_order(indexes: Iterable[int], workers: int, start_worker: Callable[[], Callable[[int], Made]]) -> Iterator[Made]:
+def in_order(
+    indexes: Iterable[int], workers: int, start_worker: Callable[[], Callable[[int], Made]]
+) -> Generator[Made, None, None]:
     """What is made of each index, in order, while threads work on the next ones.
 
     No more than one result for each worker is being made or waits to be taken. Whoever takes no more has to close the

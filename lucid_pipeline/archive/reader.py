@@ -5,8 +5,8 @@ decrypts under the session's key as the chunk of that very place.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
@@ -189,7 +189,7 @@ class SessionReader:
             self._table = load_chunk_table(self.manifest, self._store)
         return self._table
 
-    def read(self, start: int = 0, stop: int | None = None, *, workers: int = 1) -> Iterator[bytes]:
+    def read(self, start: int = 0, stop: int | None = None, *, workers: int = 1) -> Generator[bytes, None, None]:
         """The recording's bytes from `start` up to, not including, `stop`, a chunk at a time.
 
         With more than one worker, threads read the next chunks meanwhile; whoever takes no more closes the iterator.
@@ -214,19 +214,20 @@ class SessionReader:
 
         yield from in_order(indexes, self._fitting(workers, len(indexes)), start_worker)
 
-    def read_whole(self, workers: int = 1) -> Iterator[bytes]:
+    def read_whole(self, workers: int = 1) -> Generator[bytes, None, None]:
         """The whole recording, a chunk at a time; the last one only if the plaintext's digest is right.
 
         Raises:
             DamageError: a chunk is damaged, or, behind all but the last, the whole is not what was archived.
         """
         digest, end = sha256(), 0
-        for part in self.read(workers=workers):
-            digest.update(part)
-            end += len(part)
-            if end == len(self):
-                self._check_digest(digest.digest())
-            yield part
+        with closing(self.read(workers=workers)) as parts:
+            for part in parts:
+                digest.update(part)
+                end += len(part)
+                if end == len(self):
+                    self._check_digest(digest.digest())
+                yield part
         self._check_digest(digest.digest())
 
     def read_times(self, first_ms: int, last_ms: int) -> Iterator[bytes]:
