@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lucid_api.access.api_keys import ApiKey
 from lucid_api.access.callers import Caller
@@ -106,6 +106,13 @@ class KeyWithScopes(_KeyRequest):
     def granted(self) -> frozenset[Scope]:
         """What its holder may do."""
         return frozenset(self.scopes)
+
+    @field_validator("scopes")
+    @classmethod
+    def _each_once(cls, scopes: list[Scope]) -> list[Scope]:
+        if len(set(scopes)) < len(scopes):
+            raise ValueError("each may be named once")
+        return scopes
 
 
 class AuditEventDocument(BaseModel):

@@ -23,6 +23,7 @@ router = APIRouter(tags=["health"], dependencies=[Depends(refuse_unknown_paramet
     "/health",
     operation_id="get_health",
     summary="How the service is, part by part",
+    openapi_extra={"security": [{}]},  # beside the others: nobody has to say who they are
     responses={503: {"model": HealthDocument, "description": "It is not ready."}, **problems(Unauthorized, Invalid)},
 )
 async def get_health(
