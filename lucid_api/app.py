@@ -17,6 +17,7 @@ from lucid_api.http.security_headers import SecurityHeaders
 from lucid_api.openapi import document_of
 from lucid_api.pages import endpoints as pages
 from lucid_api.pages.problem_pages import problem_page
+from lucid_api.playback import endpoints as playback
 from lucid_api.problems import answer_errors_with_problems
 from lucid_api.proofs import endpoints as proofs
 from lucid_api.proofs import signing_keys
@@ -28,7 +29,7 @@ from lucid_pipeline import __version__
 _LARGEST_BODY = 1024 * 1024
 """Bytes of a request, but for an operation that says otherwise."""
 
-_ROUTERS = (access.router, proofs.router, verifications.router, runs.router)
+_ROUTERS = (access.router, proofs.router, verifications.router, playback.router, runs.router)
 """Below `/api/v1`."""
 
 

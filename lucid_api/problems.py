@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from lucid_api.http.methods import allowed_methods
 from lucid_api.http.request_ids import request_id_of
-from lucid_pipeline.archive.damage import DamageError
+from lucid_pipeline.archive.damage import Damage, DamageError
 from lucid_pipeline.errors import LucidError, SessionNotFound, TransientError
 from lucid_pipeline.stores.audit_log import AuditUnavailable
 
@@ -125,6 +125,12 @@ class Conflict(Problem):
     status, kind, title = HTTPStatus.CONFLICT, "conflict", "Not as things stand"
 
 
+class NoIdentity(Conflict):
+    """This service holds no identity, so it cannot decrypt anything."""
+
+    kind, title = "no-identity", "No identity at hand"
+
+
 class TooLarge(Problem):
     """What was sent is larger than may be."""
 
@@ -198,8 +204,7 @@ def problem_of(error: Exception) -> Problem:
             return error
         case DamageError():
             damage = error.damage
-            found = {"code": damage.code, "where": damage.where, "detail": damage.detail}
-            return Damaged(f"{damage.code}: {damage.detail}", damage=found)
+            return Damaged(f"{damage.code}: {damage.detail}", damage=damage_member(damage))
         case SessionNotFound():
             return NotFound(error.message)
         case AuditUnavailable():
@@ -212,6 +217,11 @@ def problem_of(error: Exception) -> Problem:
             kind = _OF_STATUS.get(error.status_code, BadRequest)
             return kind(str(error.detail), headers=error.headers)
     return Failed("the service has failed; its log says more under this request id")
+
+
+def damage_member(damage: Damage) -> dict[str, str]:
+    """A finding, as the member `damage` of a problem."""
+    return {"code": damage.code, "where": damage.where, "detail": damage.detail}
 
 
 def _of_validation(found: Mapping[str, Any]) -> dict[str, Any]:

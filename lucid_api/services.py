@@ -16,6 +16,7 @@ from lucid_api.access.authentication import Authenticator
 from lucid_api.health.components import Health
 from lucid_api.health.metrics import Metrics
 from lucid_api.http.idempotency import IdempotentRequests
+from lucid_api.playback.playing import Playing
 from lucid_api.proofs.proven import ProvenSessions
 from lucid_api.proofs.verifications import Verifications
 from lucid_api.runs.dagster import Dagster
@@ -43,6 +44,7 @@ class Services:
     keys: Keys | None
     proven: ProvenSessions
     verifications: Verifications
+    playing: Playing | None
     state: StateDatabase
     idempotent: IdempotentRequests
     audit: AuditRecord
@@ -82,6 +84,11 @@ def opened_services(settings: Settings) -> Iterator[Services]:
         at_once = settings.api_verifications
         verifications = Verifications(state, catalog, verifier, deep, at_once=at_once, stopping=stopping)
         stack.enter_context(closing(verifications))
+        proven = ProvenSessions(verifier.archive, verifier.trusted)
+        at_once = settings.api_playbacks
+        playing = (
+            Playing.of(verifier.archive, keys, proven, at_once=at_once, workers=settings.workers) if keys else None
+        )
         dagster = Dagster(settings.dagster_url)
         yield Services(
             home=home,
@@ -89,8 +96,9 @@ def opened_services(settings: Settings) -> Iterator[Services]:
             archive=verifier.archive,
             trusted=verifier.trusted,
             keys=keys,
-            proven=ProvenSessions(verifier.archive, verifier.trusted),
+            proven=proven,
             verifications=verifications,
+            playing=playing,
             state=state,
             idempotent=IdempotentRequests(state),
             audit=audit,
