@@ -3,7 +3,7 @@
 It is committed as docs/openapi.json, and a client can be generated from it. `make openapi` writes it anew.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -44,6 +44,39 @@ Find, prove and play archived recordings of sessions, and start the runs that ar
 - A query parameter that an operation does not have is refused.
 """
 
+_IN_THE_PATH = {"session_id": "$request.path.session_id"}
+_OF_A_SESSION = ("get_session", "get_manifest", "list_chunks", "list_verifications", "request_verification")
+_PLAYED = ("get_content", "head_content", "get_transcript", "list_session_events", "get_lineage")
+_OF_A_RUN = ("get_run", "cancel_run", "stream_run_events")
+_LINKS: Sequence[tuple[str, str, Mapping[str, str], Sequence[str]]] = (
+    ("list_sessions", "200", {"session_id": "$response.body#/sessions/0/session_id"}, _OF_A_SESSION + _PLAYED),
+    ("upload_session", "201", {"session_id": "$response.body#/session_id"}, ("get_session",)),
+    (
+        "list_chunks",
+        "200",
+        {**_IN_THE_PATH, "index": "$response.body#/chunks/0/index"},
+        ("get_chunk", "head_chunk", "get_proof"),
+    ),
+    (
+        "request_verification",
+        "202",
+        {**_IN_THE_PATH, "verification_id": "$response.body#/verification_id"},
+        ("get_verification",),
+    ),
+    (
+        "list_verifications",
+        "200",
+        {**_IN_THE_PATH, "verification_id": "$response.body#/verifications/0/verification_id"},
+        ("get_verification",),
+    ),
+    ("start_runs", "202", {"request": "$response.body#/request"}, ("list_runs",)),
+    ("list_runs", "200", {"run_id": "$response.body#/runs/0/run_id"}, _OF_A_RUN),
+    ("get_lineage", "200", {"session": "$request.path.session_id"}, ("list_runs",)),
+    ("create_api_key", "201", {"key_id": "$response.body#/key_id"}, ("get_api_key", "delete_api_key")),
+    ("list_api_keys", "200", {"key_id": "$response.body#/api_keys/0/key_id"}, ("get_api_key",)),
+)
+"""Operation, status, and the parameters that its answer has for other operations."""
+
 
 def document_of(app: FastAPI) -> dict[str, Any]:
     """The document of an app, made at first use."""
@@ -64,6 +97,7 @@ def document_of(app: FastAPI) -> dict[str, Any]:
         for operation in _operations(document):
             _complete(operation)
             _share_problems(operation["responses"], document["components"]["responses"])
+        _link(document)
         _drop_titles(document["components"]["schemas"], document["paths"])
         app.openapi_schema = document
     return app.openapi_schema
@@ -90,6 +124,7 @@ def _complete(operation: dict[str, Any]) -> None:
     if "HTTPValidationError" in str(responses.get(of_framework)):
         del responses[of_framework]
         _add(responses, Invalid)
+    _add(responses, Invalid)  # whatever it is asked for, a parameter that it does not have is refused
     _add(responses, Failed)
     if "security" in operation:
         _add(responses, TooManyRequests)
@@ -128,6 +163,16 @@ def _add(responses: dict[str, dict[str, Any]], kind: type[Problem]) -> None:
         if examples and kind.kind not in examples:
             examples |= added["content"][MEDIA_TYPE]["examples"]
             response["description"] += f" {added['description']}"
+
+
+def _link(document: dict[str, Any]) -> None:
+    """Say where what one operation answers is what another one asks for."""
+    there = {operation["operationId"]: operation for operation in _operations(document)}
+    for source, status, parameters, targets in _LINKS:
+        for target in targets:
+            if source in there and target in there:
+                link = {"operationId": target, "parameters": parameters}
+                there[source]["responses"][status].setdefault("links", {})[target] = link
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

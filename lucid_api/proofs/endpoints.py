@@ -24,8 +24,30 @@ from lucid_api.proofs.proven import NotSealed, ProvenSession
 from lucid_api.services import RecordDep, ServicesDep
 from lucid_pipeline.archive.fetch import fetch_stored
 from lucid_pipeline.archive.layout import LAST_SEQUENCE
+from lucid_pipeline.archive.manifest import PAYLOAD_TYPE
 
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+_ENVELOPE_SCHEMA = {
+    "type": "object",
+    "description": "A DSSE envelope. Its bytes count: verify them before you parse what is in them.",
+    "required": ["payload", "payloadType", "signatures"],
+    "properties": {
+        "payload": {"type": "string", "description": "The manifest, in base64: canonical JSON (RFC 8785)."},
+        "payloadType": {"const": PAYLOAD_TYPE},
+        "signatures": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["keyid", "sig"],
+                "properties": {
+                    "keyid": {"type": "string", "description": "Id of the key that signed."},
+                    "sig": {"type": "string", "description": "Its signature, Ed25519, in base64."},
+                },
+            },
+        },
+    },
+}
 _OBJECT = "application/octet-stream"
 _JSON = "application/json"
 _CHUNK_HEADERS = ("ETag", "Cache-Control", "Repr-Digest", "Accept-Ranges")
@@ -68,9 +90,11 @@ def _kept(sequence: int | None) -> str:
     summary="The signed manifest of a session",
     response_class=Response,
     responses={
-        200: content(
-            ENVELOPE, "The envelope, as it was signed.", "ETag", "Cache-Control", "Repr-Digest", "Content-Location"
-        ),
+        200: {
+            "description": "The envelope, as it was signed.",
+            "content": {ENVELOPE: {"schema": _ENVELOPE_SCHEMA}},
+            "headers": headers("ETag", "Cache-Control", "Repr-Digest", "Content-Location"),
+        },
         **not_modified("Cache-Control"),
         **_PROBLEMS,
     },
