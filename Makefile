@@ -11,7 +11,7 @@ unexport PYTHONHOME PYTHONPATH
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-throughput lock lock-page clean FORCE
+.PHONY: help demo test check bench bench-throughput openapi lock lock-page clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s%s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ bench: .venv/.ready ## measure archive and export beside restic, borg and zstd |
 
 bench-throughput: .venv/.ready ## measure a running lucid up: sessions an hour, from drop to manifest, memory
 	@.venv/bin/python -m tests.bench.throughput $(ARGS)
+
+openapi: .venv/.ready ## write docs/openapi.json anew, from the endpoints
+	@.venv/bin/python -m tests.api.openapi_document
 
 lock: ## resolve pyproject.toml into requirements.lock (needs uv); ARGS=--upgrade takes newer versions
 	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-strip-extras \

@@ -8,21 +8,27 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from lucid_api.access.scopes import DESCRIPTIONS, Scope
 from lucid_api.http.documented import HEADERS, headers
 from lucid_api.http.rate_limits import TooManyRequests
 from lucid_api.http.request_ids import HEADER as REQUEST_ID
 from lucid_api.problems import MEDIA_TYPE, Failed, Invalid, Problem, ProblemDocument, Unavailable, problems
+from lucid_api.runs.models import RunEnd, RunEvent
 
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
+_MORE_MODELS = (ProblemDocument, RunEvent, RunEnd)
+"""Of documents that the framework knows nothing of."""
+
+_SUCCESS = "Successful Response"
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 _SERVERS = [{"url": "/", "description": "The host that sends this document; by itself http://127.0.0.1:8087."}]
 
 _TAGS = {
     "access": "Who asks, what they may do, the keys that they send, and the record of what was done.",
-    "sessions": "Sessions: found, described, counted; recordings brought.",
     "playback": "What was recorded, decrypted and verified: as bytes, as text, as events.",
     "proofs": "What lets anybody check a session without trusting this service.",
     "verifications": "Have sessions read back and checked.",
@@ -96,6 +102,7 @@ def document_of(app: FastAPI) -> dict[str, Any]:
         _define_components(document)
         for operation in _operations(document):
             _complete(operation)
+            _describe_success(operation["responses"], document["components"]["schemas"])
             _share_problems(operation["responses"], document["components"]["responses"])
         _link(document)
         _drop_titles(document["components"]["schemas"], document["paths"])
@@ -113,7 +120,8 @@ def _define_components(document: dict[str, Any]) -> None:
     schemas = components.setdefault("schemas", {})
     for name in _FRAMEWORK_SCHEMAS:
         schemas.pop(name, None)
-    schemas[ProblemDocument.__name__] = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in _MORE_MODELS]
+    schemas |= models_json_schema(models, ref_template="#/components/schemas/{model}")[1]["$defs"]
     components |= {"headers": HEADERS, "responses": {}}
 
 
@@ -153,6 +161,16 @@ def _share_problems(responses: dict[str, dict[str, Any]], shared: dict[str, Any]
             name = "-or-".join(sorted(kinds))
             shared[name] = response
             responses[status] = {"$ref": f"#/components/responses/{name}"}
+
+
+def _describe_success(responses: dict[str, dict[str, Any]], schemas: dict[str, Any]) -> None:
+    """What the framework calls a successful response is a document, and says itself what it is."""
+    for response in responses.values():
+        if response.get("description") == _SUCCESS and "content" in response:
+            reference = response["content"]["application/json"]["schema"]["$ref"]
+            response["description"] = schemas[reference.rpartition("/")[2]]["description"].splitlines()[0]
+        elif response.get("description") == _SUCCESS:
+            response["description"] = "It is done."
 
 
 def _add(responses: dict[str, dict[str, Any]], kind: type[Problem]) -> None:

@@ -56,13 +56,12 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "example": '"default";q=3000;w=60',
     },
     "WWW-Authenticate": {"description": "How to say who asks (RFC 6750).", "schema": _STRING},
-    "Allow": {"description": "The methods that there are.", "schema": _STRING},
 }
 
 
 def headers(*names: str) -> dict[str, Any]:
     """The `headers` of a response."""
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names if HEADERS[name]}
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def not_modified(*names: str) -> dict[int | str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from lucid_api.playback.matches import Match
 from lucid_api.playback.open_sessions import OpenSession
 from lucid_api.playback.transcript import Line
 from lucid_api.playback.transcripts import Page
-from lucid_api.proofs.documents import DamageDocument
+from lucid_api.proofs.documents import DamageDocument, SessionId
 
 Time = Annotated[int, Field(ge=0, examples=[25604])]
 Unreadable = Annotated[
@@ -51,7 +51,7 @@ class TranscriptLine(_Document):
 class TranscriptPage(_Document):
     """A page of a transcript. What `unreadable`, `damages` and `cut` tell is told once, on one of the pages."""
 
-    session_id: UUID
+    session_id: SessionId
     lines: list[TranscriptLine] = Field(description="Lines in the order in which they began.")
     unreadable: Unreadable
     damages: Damages
@@ -89,7 +89,7 @@ class MatchDocument(_Document):
 class MatchPage(_Document):
     """A page of matches. What `unreadable`, `damages` and `cut` tell is told once, on one of the pages."""
 
-    session_id: UUID
+    session_id: SessionId
     matches: list[MatchDocument] = Field(description="Matches in the order of the transcript.")
     unreadable: Unreadable
     damages: Damages
@@ -128,7 +128,7 @@ class EventDocument(_Document):
 class EventsPage(_Document):
     """A page of the events of a cast."""
 
-    session_id: UUID
+    session_id: SessionId
     version: int = Field(description="Version of the asciicast format: 2 or 3.", examples=[2])
     columns: int = Field(description="Width of the terminal at the start, in cells.", ge=1, examples=[80])
     rows: int = Field(description="Height of the terminal at the start, in cells.", ge=1, examples=[24])

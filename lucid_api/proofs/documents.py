@@ -11,6 +11,7 @@ from lucid_pipeline.archive.chunk_table import ChunkObject
 from lucid_pipeline.archive.damage import Damage, DamageCode
 from lucid_pipeline.archive.verify import VerificationReport
 
+SessionId = Annotated[UUID, Field(description="Id of the session.", examples=["01a207bc-8e81-7370-a993-4daf2ca01f8c"])]
 Hex = Annotated[
     str,
     Field(pattern="^[0-9a-f]{64}$", examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]),
@@ -73,7 +74,7 @@ class ChunkDocument(_Document):
 class ChunkPage(_Document):
     """A page of a session's chunk table, with what the signed manifest says of the whole of it."""
 
-    session_id: UUID
+    session_id: SessionId
     manifest: ManifestReference
     chunk_table_sha256: Hex = Field(description="Digest of the stored table, as in the manifest.")
     chunk_size: int = Field(description="Raw bytes of each chunk but the last.", ge=1, examples=[8388608])
@@ -106,7 +107,7 @@ class InclusionProof(_Document):
     `hashes` lead up to `root`, each combined with what has been computed so far as `SHA-256(01 ‖ left ‖ right)`.
     """
 
-    session_id: UUID
+    session_id: SessionId
     manifest: ManifestReference
     index: int = Field(description="Index of the leaf, which is that of the chunk.", ge=0, examples=[3])
     tree_size: int = Field(description="Leaves of the tree, as in the manifest.", ge=1, examples=[18])
@@ -204,8 +205,8 @@ class VerificationResult(_Document):
 class Verification(_Document):
     """A verification that somebody asked for."""
 
-    verification_id: UUID
-    session_id: UUID
+    verification_id: UUID = Field(description="Its id.", examples=["01a20f5e-6d0f-7c43-b9a1-64f20dd3a7d5"])
+    session_id: SessionId
     deep: bool = Field(description="Whether everything is decrypted, too.")
     status: VerificationStatus
     requested_by: str = Field(description="Who asked for it.", examples=["key:8a2c5a4f0f6b1d3e"])
