@@ -54,7 +54,7 @@ class ApiKey:
     def document(self) -> dict[str, object]:
         """All of it, for machines."""
         return {
-            "id": self.key_id,
+            "key_id": self.key_id,
             "subject": self.subject,
             "label": self.label,
             "scopes": sorted(self.scopes),

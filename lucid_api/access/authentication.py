@@ -1,7 +1,5 @@
 """From what a request brings along to who asks."""
 
-from typing import NoReturn
-
 from lucid_api.access import api_keys, browser_sessions, sign_in_links
 from lucid_api.access.auditing import Audit
 from lucid_api.access.callers import NOBODY_IN_PARTICULAR, OWNER, Caller
@@ -11,7 +9,7 @@ from lucid_api.access.scopes import Scope
 from lucid_api.access.session_cookie import session_secret
 from lucid_api.access.tokens import InvalidToken, TokenVerifier
 from lucid_api.http.access_log import note_subject
-from lucid_api.http.rate_limits import RateLimit, limit_requests
+from lucid_api.http.rate_limits import RateLimit, limit_requests, too_many
 from lucid_api.problems import Forbidden, Unauthorized
 from lucid_api.state import StateDatabase
 from lucid_pipeline.settings import Settings
@@ -46,7 +44,7 @@ class Authenticator:
         Raises:
             Unauthorized: nobody that is known; what was wrong with a key or token is not told.
             Forbidden: another web site has sent it.
-            TooManyRequests: this caller asks too often, or too many attempts fail.
+            TooManyRequests: this caller asks too often.
         """
         caller = self._known_caller(audit, bearer, csrf_token)
         self._let_in(audit, caller.subject)
@@ -62,7 +60,9 @@ class Authenticator:
         refuse_cross_site(audit.request)
         key = api_keys.find(self._state, text)
         if key is None:
-            self._refuse_key(audit, text)
+            if wait := self._note_wrong_key(audit, text):
+                raise too_many(wait)
+            raise _unknown_key()
         self._let_in(audit, key.subject)
         with self._state.writing() as connection:
             secret = browser_sessions.start(
@@ -91,7 +91,8 @@ class Authenticator:
                 )
                 audit.record(Action.SIGN_IN_SUCCEEDED, way="link")
                 return secret
-        self._failed.note(audit, "link", "unknown")
+        if wait := self._failed.note(audit, "link", "unknown"):
+            raise too_many(wait)
         raise Unauthorized(
             "this link has been used or has expired; start the service again, or sign in by a key",
             headers={"WWW-Authenticate": _NOBODY},
@@ -131,7 +132,8 @@ class Authenticator:
         if self._tokens is None or bearer.startswith(api_keys.PREFIX):
             key = api_keys.find(self._state, bearer)
             if key is None:
-                self._refuse_key(audit, bearer)
+                self._note_wrong_key(audit, bearer)
+                raise _unknown_key()
             return Caller(key.subject, key.scopes)
         try:
             return self._tokens.caller(bearer)
@@ -139,6 +141,9 @@ class Authenticator:
             self._failed.note(audit, "token", str(error))
         raise Unauthorized("this token is not valid", headers={"WWW-Authenticate": _INVALID})
 
-    def _refuse_key(self, audit: Audit, text: str) -> NoReturn:
-        self._failed.note(audit, "api_key", "unknown or expired", api_keys.claimed_id(text))
-        raise Unauthorized("this key is not known, or not any more", headers={"WWW-Authenticate": _INVALID})
+    def _note_wrong_key(self, audit: Audit, text: str) -> float:
+        return self._failed.note(audit, "api_key", "unknown or expired", api_keys.claimed_id(text))
+
+
+def _unknown_key() -> Unauthorized:
+    return Unauthorized("this key is not known, or not any more", headers={"WWW-Authenticate": _INVALID})

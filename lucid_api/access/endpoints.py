@@ -24,7 +24,7 @@ from lucid_api.access.models import (
 )
 from lucid_api.access.requirements import require
 from lucid_api.access.scopes import Scope
-from lucid_api.http.cursors import cursor_of, place_of
+from lucid_api.http.cursors import Cursor, cursor_of, place_of
 from lucid_api.http.documented import headers
 from lucid_api.http.links import next_page
 from lucid_api.problems import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable, problems
@@ -130,7 +130,7 @@ def _finding_a_key() -> Iterator[None]:
     "/audit-events",
     operation_id="list_audit_events",
     summary="What was done, by whom and when",
-    responses={200: {"headers": headers("Link")}, **problems(*_REFUSED, Invalid, Unavailable)},
+    responses={200: {"headers": headers("Link")}, **problems(*_REFUSED, NotFound, Invalid, Unavailable)},
 )
 def list_audit_events(
     request: Request,
@@ -146,7 +146,7 @@ def list_audit_events(
     ] = None,
     recorded_after: Annotated[AwareDatetime | None, Query(description="Not before this moment.")] = None,
     recorded_before: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
-    cursor: Annotated[str | None, Query(description="Where the page begins, from the `Link` of another.")] = None,
+    cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=_LONGEST_PAGE, description="Events of one page.")] = 50,
 ) -> AuditEventList:
     """List events of the audit record, the newest first. That somebody reads it is an event as well."""

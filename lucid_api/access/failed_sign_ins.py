@@ -7,7 +7,7 @@ a key that has expired shall not hide the attempts of others. What is valid is l
 import threading
 
 from lucid_api.access.auditing import Audit
-from lucid_api.http.rate_limits import RateLimit, too_many
+from lucid_api.http.rate_limits import RateLimit
 from lucid_pipeline.stores.audit_event import Action, Outcome
 
 
@@ -21,7 +21,7 @@ class FailedSignIns:
         self._lock = threading.Lock()
         self._unrecorded = 0
 
-    def note(self, audit: Audit, way: str, reason: str, key_id: str | None = None) -> None:
+    def note(self, audit: Audit, way: str, reason: str, key_id: str | None = None) -> float:
         """Note an attempt.
 
         Args:
@@ -30,16 +30,20 @@ class FailedSignIns:
             reason: why it fails, in words of this service.
             key_id: the key that it claims to be, which there may be or not.
 
+        Returns:
+            0, or the seconds until the next one will be recorded: there have been too many lately. How many are not
+            recorded, the next one says that is.
+
         Raises:
-            TooManyRequests: there have been too many lately; it is not recorded, and the next one says so.
             AuditUnavailable: it cannot be recorded.
         """
         wait = self._of_one_key.take(key_id or way).wait or self._of_all.take("all").wait
         with self._lock:
             self._unrecorded += 1
             if wait:
-                raise too_many(wait)
+                return wait
             unrecorded, self._unrecorded = self._unrecorded - 1, 0
         audit.record(
             Action.SIGN_IN_FAILED, Outcome.REFUSED, way=way, reason=reason, key_id=key_id, unrecorded_before=unrecorded
         )
+        return 0.0

@@ -30,7 +30,7 @@ class CallerDocument(BaseModel):
 class ApiKeyDocument(BaseModel):
     """A key, without its secret."""
 
-    id: str = Field(description="Its id.", examples=[_KEY_ID])
+    key_id: str = Field(description="Its id.", examples=[_KEY_ID])
     subject: str = Field(description="What logs and the audit record call its holder.", examples=[f"key:{_KEY_ID}"])
     label: str = Field(description="What people call it.", examples=["nightly upload"])
     scopes: list[Scope] = Field(description="What its holder may do.")

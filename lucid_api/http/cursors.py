@@ -2,12 +2,24 @@
 
 import base64
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from lucid_api.problems import Invalid
+from fastapi import Query
+
+from lucid_api.problems import NotFound
 
 _LONGEST = 2000
 _NUMBERS_END = 2**63  # those of a database
+
+Cursor = Annotated[
+    str | None,
+    Query(
+        pattern="^[A-Za-z0-9_-]+$",
+        max_length=_LONGEST,
+        description="Where the page begins, from the `Link` of the page before.",
+    ),
+]
+"""The parameter of a list; a text that no page ended with is `NotFound`."""
 
 
 def cursor_of(*place: str | int) -> str:
@@ -19,21 +31,18 @@ def place_of(cursor: str, *types: type) -> list[Any]:
     """The place of a cursor, whose parts have these types: text, or whole numbers of 64 bits.
 
     Raises:
-        Invalid: it is none that a page of this kind ended with.
+        NotFound: it is none that a page of this kind ended with.
     """
     try:
         place = _decoded(cursor)
     except (ValueError, RecursionError):
         place = None
     if not isinstance(place, list) or [type(part) for part in place] != list(types):
-        error = {"in": "query", "name": "cursor", "reason": "take it from the page before, as it is"}
-        raise Invalid("see errors", errors=[error])
+        raise NotFound("there is no such page; take the cursor from the one before, as it is")
     return place
 
 
 def _decoded(cursor: str) -> Any:
-    if len(cursor) > _LONGEST:
-        raise ValueError("too long")
     place = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
     json.dumps(place, ensure_ascii=False).encode()  # refuses what is no text
     if any(isinstance(part, int) and abs(part) >= _NUMBERS_END for part in place):

@@ -18,8 +18,8 @@ def test_a_key_that_it_makes_opens_the_service(lucid: Lucid) -> None:
     assert made["expires_at"] > made["created_at"]
     with running_api(lucid.home) as api:
         me = api.client.get("/api/v1/me", headers={"Authorization": f"Bearer {made['key']}"}).json()
-        assert me == {"subject": f"key:{made['id']}", "scopes": ["content:play", "sessions:read"]}
-        assert "deleted" in lucid.ok("api-key", "delete", made["id"]).text
+        assert me == {"subject": f"key:{made['key_id']}", "scopes": ["content:play", "sessions:read"]}
+        assert "deleted" in lucid.ok("api-key", "delete", made["key_id"]).text
         gone = api.client.get("/api/v1/me", headers={"Authorization": f"Bearer {made['key']}"})
         assert gone.status_code == 401, "while the service runs"
 
@@ -38,7 +38,7 @@ def test_it_is_told_once_and_can_be_copied_from_its_line(lucid: Lucid) -> None:
 
 def test_what_it_does_is_on_record(lucid: Lucid) -> None:
     made = document(lucid, "create", "--role", "admin")
-    lucid.ok("api-key", "delete", made["id"])
+    lucid.ok("api-key", "delete", made["key_id"])
     path = lucid.home / "audit" / "audit.jsonl"
     assert check_audit_log(path).events == 2
     record = [json.loads(line) for line in path.read_text().splitlines()]

@@ -90,7 +90,7 @@ def _keys() -> Iterator[_Keys]:
 
 
 def _table(keys: Sequence[ApiKey]) -> Table:
-    columns = ("id", "label", "scopes", "made by", "made", "expires", "used")
+    columns = ("key", "label", "scopes", "made by", "made", "expires", "used")
     return table(None, columns, [_row(key) for key in keys])
 
 

@@ -36,7 +36,7 @@ def test_a_key_opens_what_its_role_may(bare_api: Api) -> None:
     answer = bare_api.ask("POST", "/api-keys", *ALL, json=VIEWER)
     assert answer.status_code == 201
     made = answer.json()
-    assert answer.headers["Location"] == f"/api/v1/api-keys/{made['id']}"
+    assert answer.headers["Location"] == f"/api/v1/api-keys/{made['key_id']}"
     assert (made["label"], made["scopes"], made["expires_at"], made["used_at"]) == (
         "the wall",
         ["content:play", "sessions:read"],
@@ -45,7 +45,7 @@ def test_a_key_opens_what_its_role_may(bare_api: Api) -> None:
     )
     me = bare_api.client.get("/api/v1/me", headers=bearer(made["key"])).json()
     assert me == {"subject": made["subject"], "scopes": made["scopes"]}
-    found = bare_api.get("/api-keys/" + made["id"], Scope.ADMIN).json()
+    found = bare_api.get("/api-keys/" + made["key_id"], Scope.ADMIN).json()
     assert found["used_at"] is not None
     assert "key" not in found
 
@@ -135,7 +135,7 @@ def test_every_change_of_a_key_is_on_record_with_who_did_it(bare_api: Api, bare_
         [event] = recorded(bare_home, action)
         assert (event["subject"], event["request_id"]) == (admin.subject, answer.headers["X-Request-ID"])
         assert event["details"] == {
-            "key_id": made.json()["id"],
+            "key_id": made.json()["key_id"],
             "label": "the wall",
             "scopes": "content:play sessions:read",
         }

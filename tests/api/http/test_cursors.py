@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lucid_api.http.cursors import cursor_of, place_of
-from lucid_api.problems import Invalid
+from lucid_api.problems import NotFound
 
 
 @given(st.text(max_size=50), st.integers(-(2**63) + 1, 2**63 - 1))
@@ -42,7 +42,7 @@ def forged(document: bytes) -> str:
     ],
 )
 def test_what_no_page_ended_with_is_refused(document: bytes) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(NotFound):
         place_of(forged(document), str, int)
 
 
@@ -50,6 +50,6 @@ def test_what_no_page_ended_with_is_refused(document: bytes) -> None:
 def test_whatever_text_is_refused_or_read(cursor: str) -> None:
     try:
         place = place_of(cursor, str, int)
-    except Invalid:
+    except NotFound:
         return
     assert [type(part) for part in place] == [str, int]
