@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lucid_pipeline.recorder.sidecar import is_beside, recording_of
+from lucid_pipeline.intake.sidecar import is_beside, recording_of
 
 
 @dataclass(slots=True)

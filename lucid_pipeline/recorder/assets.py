@@ -7,10 +7,10 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, Res
 from lucid_pipeline.archive import media
 from lucid_pipeline.archive.recording import open_recording
 from lucid_pipeline.course.stages import RECORDING
+from lucid_pipeline.intake.sidecar import read_sidecar
 from lucid_pipeline.lineage.batch import Metadata, materialize_sessions
 from lucid_pipeline.lineage.handover import source_of
 from lucid_pipeline.lineage.stages import Holds, stage
-from lucid_pipeline.recorder.sidecar import read_sidecar
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Stage, State
 

@@ -22,9 +22,9 @@ from lucid_pipeline.archive.sealed import content_id
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.archive.signing import PublicKey
 from lucid_pipeline.errors import LucidError, PermanentError, TransientError
+from lucid_pipeline.intake.registration import fingerprint
+from lucid_pipeline.intake.sidecar import MARKER_ENDING, SIDECAR_ENDING, is_marker, is_taken_in
 from lucid_pipeline.lineage.batch import reason_of
-from lucid_pipeline.recorder.intake import fingerprint
-from lucid_pipeline.recorder.sidecar import MARKER_ENDING, SIDECAR_ENDING, is_marker, is_taken_in
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, SessionRecord, Source
 from lucid_pipeline.stores.verification import Verifier

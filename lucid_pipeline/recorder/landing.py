@@ -19,14 +19,12 @@ from lucid_pipeline.archive.recording import FileIdentity, open_recording, opene
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.errors import PermanentError, TransientError
 from lucid_pipeline.home import Home
+from lucid_pipeline.intake.names import is_in_progress
+from lucid_pipeline.intake.registration import fingerprint, name_of
+from lucid_pipeline.intake.sidecar import MARKER_ENDING, SIDECAR_ENDING, is_beside, is_marker, recording_of
 from lucid_pipeline.paths import printable
-from lucid_pipeline.recorder.intake import fingerprint, name_of
-from lucid_pipeline.recorder.sidecar import MARKER_ENDING, SIDECAR_ENDING, is_beside, is_marker, recording_of
 from lucid_pipeline.recorder.walk import Entry, walk
 from lucid_pipeline.stores.catalog import Arrival, Catalog, Failure, Source, Stage
-
-IN_PROGRESS = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", ".download", ".incomplete", ".upload")
-"""What the names of files and folders end in, in small letters, that are still being written."""
 
 K = TypeVar("K")
 
@@ -157,7 +155,7 @@ class LandingFolder:
 
     def _is_in_progress(self, entry: Entry) -> bool:
         below_root = f"{entry.folder}/{entry.name}".removeprefix(self._root).split("/")
-        return any(name.startswith(".") or name.lower().endswith(IN_PROGRESS) for name in below_root)
+        return any(map(is_in_progress, below_root))
 
     def _is_old(self, status: os.stat_result, look: "_Look") -> bool:
         """Whether a file was last changed so long ago, or so far ahead, that its writer has given it up.

@@ -10,7 +10,7 @@ import pytest
 
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id, parse_session_id
-from lucid_pipeline.recorder.intake import fingerprint
+from lucid_pipeline.intake.registration import fingerprint
 from lucid_pipeline.stores.catalog import Source
 from tests.cli.conftest import CAST, META, RECORDINGS, Archived
 from tests.cli.support import Lucid, flip, names, salts, tree

@@ -4,7 +4,7 @@ import shutil
 
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id
-from lucid_pipeline.recorder.intake import fingerprint
+from lucid_pipeline.intake.registration import fingerprint
 from lucid_pipeline.stores.catalog import Source
 from tests.cli.conftest import CAST, RECORDINGS, Archived
 from tests.cli.support import Lucid, flip

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lucid_pipeline.archive.sealed import SessionMetadata
-from lucid_pipeline.recorder.intake import register
+from lucid_pipeline.intake.registration import register
 from lucid_pipeline.stores.catalog import Failure
 from tests.cli.support import Lucid
 

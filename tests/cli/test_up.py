@@ -16,7 +16,7 @@ from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.course.partitions import PARTITIONS
 from lucid_pipeline.course.stages import RECORDING
 from lucid_pipeline.instance.stopping import STOPPED_TAG
-from lucid_pipeline.recorder.intake import register
+from lucid_pipeline.intake.registration import register
 from tests.cli.running import Up, free_port, instance_of, runtime_of, started
 from tests.cli.support import Lucid
 from tests.lineage.test_user_interface import processes_of

@@ -7,7 +7,7 @@ from uuid import UUID
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.course.partitions import PARTITIONS
 from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
-from lucid_pipeline.recorder.intake import register
+from lucid_pipeline.intake.registration import register
 from lucid_pipeline.stores.catalog import SessionFilter, State
 from tests.cli.conftest import CAST
 from tests.cli.running import Up, instance_of, started

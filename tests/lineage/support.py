@@ -36,10 +36,10 @@ from lucid_pipeline.archive.verify import VerificationReport, verify_session
 from lucid_pipeline.course.partitions import PARTITIONS
 from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.home import Home
+from lucid_pipeline.intake.registration import fingerprint, register
 from lucid_pipeline.lineage.stages import upstream
 from lucid_pipeline.processor.definitions import ASSETS as PROCESSOR_ASSETS
 from lucid_pipeline.recorder.definitions import ASSETS as RECORDER_ASSETS
-from lucid_pipeline.recorder.intake import fingerprint, register
 from lucid_pipeline.resources.opened import processor_resources, recorder_resources, storage_resources
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.storage.definitions import ASSETS as STORAGE_ASSETS

@@ -18,6 +18,7 @@ from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.course.stages import ENCRYPTED_CHUNKS, LINEAGE
 from lucid_pipeline.errors import PermanentError, TransientError
+from lucid_pipeline.intake.registration import register
 from lucid_pipeline.recorder.clean_up import (
     REMOVE_RECORDINGS,
     TRY_AGAIN_AFTER,
@@ -27,7 +28,6 @@ from lucid_pipeline.recorder.clean_up import (
     remove_recording,
 )
 from lucid_pipeline.recorder.definitions import ASSETS
-from lucid_pipeline.recorder.intake import register
 from lucid_pipeline.resources.opened import recorder_resources
 from lucid_pipeline.stores.catalog import Catalog, SessionRecord, State
 from lucid_pipeline.stores.verification import Verifier

@@ -18,7 +18,8 @@ import pytest
 from lucid_pipeline.course.stages import RECORDING
 from lucid_pipeline.errors import TransientError
 from lucid_pipeline.home import Home
-from lucid_pipeline.recorder.landing import IN_PROGRESS, Intake, LandingFolder
+from lucid_pipeline.intake.names import IN_PROGRESS
+from lucid_pipeline.recorder.landing import Intake, LandingFolder
 from lucid_pipeline.recorder.walk import walk
 from lucid_pipeline.stores.catalog import Catalog, SessionFilter, SessionRecord, State
 from tests.lineage.support import CAST, Stages, home_in

@@ -17,7 +17,7 @@ from lucid_pipeline.cli.output import Json, Output, table
 from lucid_pipeline.cli.recordings import Found, find_recordings
 from lucid_pipeline.errors import LucidError, UsageError
 from lucid_pipeline.home import Home
-from lucid_pipeline.recorder.intake import register
+from lucid_pipeline.intake.registration import register
 from lucid_pipeline.settings import load_settings
 from lucid_pipeline.stores.catalog import ENDED, Catalog, SessionRecord
 from lucid_pipeline.units import size

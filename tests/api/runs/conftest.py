@@ -1,17 +1,21 @@
 """The session API beside a real Dagster: everything that `lucid up` starts, once for all tests of a process."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import httpx2
 import pytest
 
 from lucid_api.access.scopes import Scope
+from lucid_api.state import StateDatabase
 from lucid_pipeline.archive.sealed import SessionMetadata
-from lucid_pipeline.recorder.intake import register
+from lucid_pipeline.intake.registration import register
+from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Failure
-from tests.api.support import Api, running_api
+from tests.api.support import Api
 from tests.cli.running import Up, started
 from tests.cli.support import Lucid
 from tests.processes import eventually
@@ -21,7 +25,7 @@ QUARANTINE = Failure("chunks", "the recording was cut off", permanent=True)
 
 @dataclass(frozen=True)
 class Live:
-    """A running Lucid whose sensors are stopped, so that nothing runs that no test has asked for; and the API."""
+    """A running Lucid whose sensors are stopped, so that nothing runs that no test has asked for; and its API."""
 
     lucid: Lucid
     up: Up
@@ -63,13 +67,27 @@ class Live:
         return document
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """As much of a home as tests look at, beside the process that serves it."""
+
+    catalog: Catalog
+    state: StateDatabase
+    settings: Settings
+
+
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("live")
     lucid = Lucid(folder / "lucid", folder=folder)
     lucid.ok("init")
-    with started(lucid) as up:
+    home = lucid.opened
+    with (
+        started(lucid) as up,
+        home.catalog() as catalog,
+        closing(StateDatabase(lucid.home)) as state,
+        httpx2.Client(base_url=up.api_url, timeout=60, trust_env=False) as client,
+    ):
         eventually(up.ui.locations, every=0.2)
         up.ui.stop_sensors()
-        with running_api(lucid.home, dagster_url=up.document["dagster_url"]) as api:
-            yield Live(lucid, up, api)
+        yield Live(lucid, up, Api(client, _Opened(catalog, state, home.settings)))  # type: ignore[arg-type]

@@ -79,7 +79,7 @@ def test_without_dagster_the_catalog_tells_what_it_knows(api: Api, sealed_home: 
 
 def test_without_dagster_the_catalog_tells_why_a_stage_failed(own_api: Api, tmp_path: Any) -> None:
     from lucid_pipeline.archive.sealed import SessionMetadata
-    from lucid_pipeline.recorder.intake import register
+    from lucid_pipeline.intake.registration import register
 
     path = tmp_path / "recording.bin"
     path.write_bytes(b"x")

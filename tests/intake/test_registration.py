@@ -8,7 +8,7 @@ import pytest
 
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.errors import PermanentError
-from lucid_pipeline.recorder.intake import fingerprint, register
+from lucid_pipeline.intake.registration import fingerprint, register
 from lucid_pipeline.stores.catalog import Catalog, SessionFilter, SessionRecord, State
 from tests.lineage.support import Stages
 

@@ -15,7 +15,7 @@ from lucid_pipeline.archive.reader import SessionReader, load_manifest
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.course.stages import MANIFEST, RECORDING
 from lucid_pipeline.errors import PermanentError
-from lucid_pipeline.recorder.sidecar import (
+from lucid_pipeline.intake.sidecar import (
     LARGEST_MARKER,
     LARGEST_SIDECAR,
     is_marker,
