@@ -217,7 +217,7 @@ def get_transcript(
 
     A long recording is worked on in stretches, some for each request: a page can have fewer lines than `limit`, even
     none, and still not be the last one. There are more as long as there is a `Link` to a next page. Around the end of a
-    stretch, every 8 MiB of the recording, lines that began at the same time can be on both sides of it.
+    stretch, every 4 MiB of the recording, lines that began at the same time can be on both sides of it.
     """
     place = _place(cursor)
     with _on_record(audit, Action.TRANSCRIPT_READ, session):

@@ -10,7 +10,7 @@ from lucid_api.playback.casts import Cast
 from lucid_api.playback.transcript import Transcript, transcribe
 from lucid_pipeline.archive.chunking import MIB
 
-STRETCH_BYTES = 8 * MIB
+STRETCH_BYTES = 4 * MIB
 
 
 def stretch_count(cast: Cast) -> int:
