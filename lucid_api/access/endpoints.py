@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime
 
 from lucid_api.access import api_keys
 from lucid_api.access.api_keys import ApiKey, NoSuchKey, TooManyKeys
@@ -27,6 +26,7 @@ from lucid_api.access.scopes import Scope
 from lucid_api.http.cursors import Cursor, cursor_of, place_of
 from lucid_api.http.documented import headers
 from lucid_api.http.links import next_page
+from lucid_api.http.times import Moment
 from lucid_api.problems import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable, problems
 from lucid_api.services import ServicesDep, SessionIdText
 from lucid_pipeline.stores.audit_event import Action
@@ -144,8 +144,8 @@ def list_audit_events(
         SessionIdText | None,
         Query(description="The session that it was done to.", examples=["01a207bc-8e81-7370-a993-4daf2ca01f8c"]),
     ] = None,
-    recorded_after: Annotated[AwareDatetime | None, Query(description="Not before this moment.")] = None,
-    recorded_before: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
+    recorded_after: Annotated[Moment | None, Query(description="Not before this moment.")] = None,
+    recorded_before: Annotated[Moment | None, Query(description="Before this moment.")] = None,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=_LONGEST_PAGE, description="Events of one page.")] = 50,
 ) -> AuditEventList:

@@ -1,6 +1,6 @@
 """What the OpenAPI document says of headers: each is described once, and operations name those that they send."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lucid_api.http.request_ids import HEADER as REQUEST_ID
@@ -69,7 +69,9 @@ def not_modified(*names: str) -> dict[int | str, dict[str, Any]]:
     return {304: {"description": "The caller has it already.", "headers": headers("ETag", *names)}}
 
 
-def content(media_type: str, description: str, *names: str) -> dict[str, Any]:
-    """A response of bytes with a media type of their own, and the names of its headers."""
+def content(media_types: str | Iterable[str], description: str, *names: str) -> dict[str, Any]:
+    """A response of bytes with one of these media types, and the names of its headers."""
+    every = [media_types] if isinstance(media_types, str) else sorted(media_types)
     schema = {"type": "string", "format": "binary"}
-    return {"description": description, "content": {media_type: {"schema": schema}}, "headers": headers(*names)}
+    by_type = {media_type: {"schema": schema} for media_type in every}
+    return {"description": description, "content": by_type, "headers": headers(*names)}

@@ -24,7 +24,9 @@ STALLED_SECONDS = 60.0
 """How long a caller may take nothing. A player that is paused asks for the rest when it goes on."""
 
 _PIECE = 256 * 1024
-_SAFE_TYPES = frozenset((ASCIICAST, MP4, WEBM, GUACAMOLE, OCTETS))
+SAFE_TYPES = frozenset((ASCIICAST, MP4, WEBM, GUACAMOLE, OCTETS))
+"""The media types that recordings are sent under."""
+
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 150
 _log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 def safe_media_type(media_type: str) -> str:
     """The media type, if it is one that no browser runs anything of."""
-    return media_type if media_type in _SAFE_TYPES else OCTETS
+    return media_type if media_type in SAFE_TYPES else OCTETS
 
 
 def disposition(kind: str, name: str) -> str:

@@ -22,7 +22,7 @@ from lucid_api.http.documented import content, headers, not_modified
 from lucid_api.http.links import next_page
 from lucid_api.http.ranges import RangeNotSatisfiable, Representation, select
 from lucid_api.playback.casts import Cast, NotATerminal, Position
-from lucid_api.playback.content import PlaybackResponse, disposition, safe_media_type
+from lucid_api.playback.content import SAFE_TYPES, PlaybackResponse, disposition, safe_media_type
 from lucid_api.playback.documents import EventsPage, MatchPage, TranscriptPage
 from lucid_api.playback.events import page_of_events
 from lucid_api.playback.open_sessions import NoKeySlot, OpenSession
@@ -108,8 +108,8 @@ def _record_failure(audit: Audit, action: Action, session: OpenSession, error: L
 
 _CONTENT_HEADERS = ("ETag", "Accept-Ranges", "Repr-Digest", "Content-Disposition", "Content-Length")
 _CONTENT_RESPONSES = {
-    200: content("application/octet-stream", "The whole recording, under its own media type.", *_CONTENT_HEADERS),
-    206: content("application/octet-stream", "The part that was asked for.", *_CONTENT_HEADERS, "Content-Range"),
+    200: content(SAFE_TYPES, "The whole recording, under its own media type.", *_CONTENT_HEADERS),
+    206: content(SAFE_TYPES, "The part that was asked for.", *_CONTENT_HEADERS, "Content-Range"),
     **not_modified("Accept-Ranges", "Repr-Digest"),
     **_PROBLEMS,
     **problems(PreconditionFailed, RangeNotSatisfiable, Invalid),

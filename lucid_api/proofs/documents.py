@@ -141,6 +141,7 @@ class VerificationRequest(_Document):
 
     deep: bool = Field(
         default=False,
+        strict=True,
         description="Also decrypt everything, and compare the plaintext with the digest taken when it was archived. "
         "Nothing of it is told. The service needs an identity for that.",
     )
