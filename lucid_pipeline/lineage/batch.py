@@ -24,7 +24,7 @@ from lucid_pipeline.archive.damage import DamageError
 from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.errors import LucidError, PermanentError, UsageError
-from lucid_pipeline.lineage.metadata import table
+from lucid_pipeline.lineage.metadata import SESSION_LINK, session_link, table
 from lucid_pipeline.lineage.retries import record_attempt
 from lucid_pipeline.lineage.stages import CHECKED, INTACT
 from lucid_pipeline.settings import Settings
@@ -56,7 +56,8 @@ def materialize_sessions(
     for key in context.partition_keys:
         try:
             session_id = parse_session_id(key)
-            done[key] = _metadata_of_ended(catalog, session_id) or work(session_id)
+            told = _metadata_of_ended(catalog, session_id) or work(session_id)
+            done[key] = {**told, SESSION_LINK: session_link(settings, key)}
         except Exception as error:  # noqa: BLE001 - whatever it is, the next session is not to blame
             reasons[key] = reason = reason_of(error)
             is_permanent = isinstance(error, PermanentError | UsageError)
@@ -69,7 +70,8 @@ def materialize_sessions(
                 failure = record_attempt(
                     catalog, parse_session_id(key), stage, reason, settings, permanent=is_permanent
                 )
-                context.log_event(_observation(context.asset_key, key, failure))
+                link = session_link(settings, key)
+                context.log_event(_observation(context.asset_key, key, failure, link))
     if reasons:
         for key, metadata in done.items():
             context.log_event(AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
@@ -108,13 +110,17 @@ def reason_of(error: Exception) -> str:
     return f"unexpected {type(error).__name__}; this is a fault in Lucid"
 
 
-def _observation(asset: AssetKey, partition: str, failure: Failure) -> AssetObservation:
+def _observation(asset: AssetKey, partition: str, failure: Failure, link: MetadataValue) -> AssetObservation:
     """What the asset's page says of a partition that was not made."""
     if failure.retry_at is None:
         outlook = "in quarantine: lucid retry starts anew"
     else:
         outlook = f"is tried again after {timestamp(failure.retry_at)}"
-    metadata = {"failure": MetadataValue.text(failure.reason), "outlook": MetadataValue.text(outlook)}
+    metadata = {
+        "failure": MetadataValue.text(failure.reason),
+        "outlook": MetadataValue.text(outlook),
+        SESSION_LINK: link,
+    }
     return AssetObservation(asset, partition=partition, metadata=metadata)
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from dagster import MetadataValue
 
+from lucid_pipeline.settings import Settings
+
 MEGABYTE = 1_000_000
+SESSION_LINK = "session"
 _MOST_ROWS = 100
 
 
@@ -32,6 +35,11 @@ def throughput(count: int, watch: Stopwatch) -> Mapping[str, MetadataValue]:
         "seconds": MetadataValue.float(round(watch.seconds, 3)),
         "megabytes_per_second": MetadataValue.float(round(count / MEGABYTE / max(watch.seconds, 1e-6), 1)),
     }
+
+
+def session_link(settings: Settings, session_id: str) -> MetadataValue:
+    """A link to the page of a session, for whoever looks at Dagster's UI."""
+    return MetadataValue.url(f"{settings.public_api_url}/sessions/{session_id}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> MetadataValue:

@@ -37,6 +37,7 @@ from lucid_pipeline.course.partitions import PARTITIONS
 from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.home import Home
 from lucid_pipeline.intake.registration import fingerprint, register
+from lucid_pipeline.lineage.metadata import SESSION_LINK
 from lucid_pipeline.lineage.stages import upstream
 from lucid_pipeline.processor.definitions import ASSETS as PROCESSOR_ASSETS
 from lucid_pipeline.recorder.definitions import ASSETS as RECORDER_ASSETS
@@ -236,9 +237,13 @@ class Lineage(Stages):
         return [record.asset_materialization for record in records if record.asset_materialization]
 
     def metadata(self, stage: str, session_id: UUID) -> dict[str, Any]:
-        """The newest metadata of a stage for a session, without what Dagster adds."""
+        """The newest metadata of a stage for a session, without what Dagster adds, and without the link."""
         metadata = self.materializations(stage, session_id)[0].metadata
-        return {name: value.value for name, value in metadata.items() if not name.startswith("dagster/")}
+        return {
+            name: value.value
+            for name, value in metadata.items()
+            if not name.startswith("dagster/") and name != SESSION_LINK
+        }
 
 
 def failure_of(result: ExecuteInProcessResult) -> tuple[str | None, dict[str, Any]]:

@@ -9,13 +9,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from dagster import AssetKey, DagsterInstance
+from dagster import AssetKey, DagsterInstance, MetadataValue
 
 from lucid_pipeline.archive.chunking import MIB
 from lucid_pipeline.archive.keys import Dek
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.instance.opened import open_instance
+from lucid_pipeline.lineage.metadata import SESSION_LINK
 from lucid_pipeline.lineage.partitions import SESSIONS
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, Lineage, open_lineage
@@ -54,6 +55,29 @@ def without_timing(metadata: dict[str, Any], size: int) -> dict[str, Any]:
     assert 0 <= seconds < 120
     assert size / 1e6 / (seconds + 0.0006) - 0.1 <= rate <= size / 1e6 / max(seconds - 0.0006, 1e-6) + 0.1
     return metadata
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({}, "http://127.0.0.1:8087"),
+        ({"api_host": "::", "api_port": 9000}, "http://[::1]:9000"),
+        ({"api_url": "https://lucid.example/records/"}, "https://lucid.example/records"),
+    ],
+)
+def test_each_materialization_and_failure_has_a_link_to_the_page_of_its_session(
+    tmp_path: Path, settings: dict[str, Any], place: str
+) -> None:
+    with DagsterInstance.ephemeral() as instance, open_lineage(tmp_path, instance, **settings) as lineage:
+        good, bad = lineage.add(b"x"), lineage.add(b"y")
+        lineage.path(bad).unlink()
+        lineage.materialize(RECORDING, good, bad)
+        [made] = lineage.materializations(RECORDING, good)
+        assert made.metadata[SESSION_LINK] == MetadataValue.url(f"{place}/sessions/{good}")
+        observations = instance.fetch_observations(AssetKey(RECORDING), limit=2).records
+        [failed] = [record.event_log_entry.asset_observation for record in observations]
+        assert failed
+        assert failed.metadata[SESSION_LINK] == MetadataValue.url(f"{place}/sessions/{bad}")
 
 
 def test_every_figure_of_every_session_is_right(archived: tuple[Lineage, dict[str, UUID]]) -> None:
