@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.live import Live, running_lucid
 from tests.api.support import Api, copy_of, running_api
 from tests.cli.conftest import META, RECORDINGS
 from tests.cli.support import Lucid
@@ -50,3 +51,10 @@ def own_api(sealed_home: SealedHome, tmp_path: Path) -> Iterator[Api]:
     """The API over a copy of that home that a test may change."""
     with running_api(copy_of(sealed_home.folder, tmp_path)) as api:
         yield api
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The API beside a real Dagster that runs what tests ask for, and nothing else."""
+    with running_lucid(tmp_path_factory.mktemp("live")) as live:
+        yield live

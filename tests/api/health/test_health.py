@@ -11,7 +11,7 @@ import pytest
 from lucid_api.access.scopes import Scope
 from lucid_api.health import components
 from tests.api.conftest import SealedHome
-from tests.api.runs.conftest import Live
+from tests.api.live import Live
 from tests.api.support import Api, assert_problem, copy_of, running_api
 from tests.processes import eventually
 

@@ -1,18 +1,22 @@
 """A run's events, as a browser's `EventSource` has them: each once, in order, however often the connection breaks."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from lucid_api.access.scopes import Scope
-from lucid_api.problems import Problem
 from lucid_api.runs.events import Position, Streams
-from tests.api.runs.conftest import Live
-from tests.api.support import assert_problem
+from lucid_api.runs.problems import TooManyStreams
+from tests.api.live import Live
+from tests.api.support import PREFIX, assert_problem
+from tests.processes import eventually
 
 
 @dataclass(frozen=True)
@@ -85,21 +89,81 @@ def test_a_position_is_read_as_it_was_written(position: Position, text: str) -> 
 
 def test_streams_are_bounded_for_each_caller_and_in_all() -> None:
     streams = Streams()
-    with contextmanager_stack(streams, ["a"] * 8):
-        with pytest.raises(Problem) as refused, streams.one_of("a"):
+    with ExitStack() as stack:
+        for subject in ["a"] * 8:
+            stack.enter_context(streams.one_of(subject))
+        with pytest.raises(TooManyStreams), streams.one_of("a"):
             pass
-        assert refused.value.status == 429
-        with contextmanager_stack(streams, [f"b{n % 8}" for n in range(56)]), pytest.raises(Problem):
-            streams.one_of("c").__enter__()
-    with contextmanager_stack(streams, ["a"] * 8):
+        for number in range(56):
+            stack.enter_context(streams.one_of(f"b{number % 8}"))
+        with pytest.raises(TooManyStreams), streams.one_of("c"):
+            pass
+    with streams.one_of("a"):
         pass
 
 
-@contextmanager
-def contextmanager_stack(streams: Streams, subjects: list[str]) -> Iterator[None]:
-    from contextlib import ExitStack
+def long_run(live: Live) -> str:
+    """A run that goes on until it is canceled, and is under way."""
+    session_id = live.record(8_000_000_000)
+    live.take_on(session_id)
+    run_id: str = live.start(session_id).json()["runs"][0]["run_id"]
+    eventually(lambda: live.run(run_id)["status"] == "started", every=0.1)
+    return run_id
 
+
+@contextmanager
+def listening(live: Live, run_id: str, last: str | None = None) -> Iterator[Iterator[Event]]:
+    """A connection as a browser has one."""
+    headers = live.api.headers(Scope.SESSIONS_READ) | ({"Last-Event-ID": last} if last else {})
+    with live.api.client.stream("GET", f"{PREFIX}/runs/{run_id}/events", headers=headers) as answer:
+        assert answer.status_code == 200
+        yield events_of(answer.iter_lines())
+
+
+def test_what_happens_is_told_while_it_happens_and_after_a_break_goes_on_where_it_was(live: Live) -> None:
+    run_id = long_run(live)
+    before: list[Event] = []
+    with listening(live, run_id) as events:
+        for event in events:
+            before.append(event)
+            if event.data.get("type") == "step_start" and event.data["stage"] == "encrypted_chunks":
+                break
+    assert live.run(run_id)["ended_at"] is None, "told before the run has ended"
+    live.api.ask("POST", f"/runs/{run_id}/cancellation", Scope.RUNS_WRITE)
+    with listening(live, run_id, before[-1].id) as events:
+        *after, end = events
+    assert end.data == {"run_id": run_id, "status": "canceled"}
+    with listening(live, run_id) as events:
+        assert [event.data for event in (*before, *after, end)] == [event.data for event in events]
+
+
+def test_each_stream_of_a_caller_that_is_gone_makes_room(live: Live) -> None:
+    run_id = long_run(live)
+    headers = live.api.headers(Scope.SESSIONS_READ)
+    path = f"{PREFIX}/runs/{run_id}/events"
     with ExitStack() as stack:
-        for subject in subjects:
-            stack.enter_context(streams.one_of(subject))
-        yield
+        for _ in range(8):
+            stack.enter_context(live.api.client.stream("GET", path, headers=headers))
+        refused = live.api.client.get(path, headers=headers)
+        assert int(assert_problem(refused, 429, "too-many-streams") and refused.headers["Retry-After"]) > 0
+    answer = eventually(lambda: open_stream(live, path, headers), every=0.2)
+    assert answer == 200
+    live.api.ask("POST", f"/runs/{run_id}/cancellation", Scope.RUNS_WRITE)
+
+
+def open_stream(live: Live, path: str, headers: dict[str, str]) -> int | None:
+    with live.api.client.stream("GET", path, headers=headers) as answer:
+        return answer.status_code if answer.status_code == 200 else None
+
+
+def test_streams_end_when_the_service_does(live: Live) -> None:
+    run_id = long_run(live)
+    with listening(live, run_id) as events:
+        next(events)
+        began = time.monotonic()
+        os.kill(live.up.pids["api"], signal.SIGTERM)
+        assert "end" not in [event.name for event in events], "the run goes on"
+        assert time.monotonic() - began < 10
+    eventually(lambda: live.up.said("api       | is back"), every=0.2)
+    live.api.ask("POST", f"/runs/{run_id}/cancellation", Scope.RUNS_WRITE)
+    live.ended(run_id)

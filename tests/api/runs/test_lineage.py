@@ -7,7 +7,7 @@ from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.course.stages import LINEAGE
 from lucid_pipeline.stores.catalog import Failure
 from tests.api.conftest import SealedHome
-from tests.api.runs.conftest import Live
+from tests.api.live import Live
 from tests.api.support import Api, assert_problem
 
 

@@ -5,7 +5,7 @@ import pytest
 from lucid_api.access.scopes import Scope
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.stores.catalog import State
-from tests.api.runs.conftest import QUARANTINE, Live
+from tests.api.live import QUARANTINE, Live
 from tests.api.support import PREFIX, Api, assert_problem
 from tests.processes import eventually
 

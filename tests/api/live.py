@@ -1,13 +1,13 @@
-"""The session API beside a real Dagster: everything that `lucid up` starts, once for all tests of a process."""
+"""The session API beside a real Dagster: everything that `lucid up` starts."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx2
-import pytest
 
 from lucid_api.access.scopes import Scope
 from lucid_api.state import StateDatabase
@@ -76,9 +76,9 @@ class _Opened:
     settings: Settings
 
 
-@pytest.fixture(scope="session")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    folder = tmp_path_factory.mktemp("live")
+@contextmanager
+def running_lucid(folder: Path) -> Iterator[Live]:
+    """Everything on a new home below a folder."""
     lucid = Lucid(folder / "lucid", folder=folder)
     lucid.ok("init")
     home = lucid.opened
