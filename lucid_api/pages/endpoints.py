@@ -12,12 +12,20 @@ from starlette.responses import Response
 
 from lucid_api.access.endpoints import Admin, Auditor, list_api_keys, list_audit_events
 from lucid_api.access.models import ApiKeyList, AuditEventList
-from lucid_api.access.scopes import DESCRIPTIONS, Role
+from lucid_api.access.scopes import DESCRIPTIONS, Role, Scope
 from lucid_api.access.sign_in import SIGN_IN, own_path
 from lucid_api.pages import assets
 from lucid_api.pages.query import Asked, PageRoute
 from lucid_api.pages.rendering import PLAIN, WITH_DRAWINGS, WITH_PLAYER, page
-from lucid_api.pages.session_view import DAMAGE_WORDS, damaged_chunks, facts_of, player_of, sizes_of
+from lucid_api.pages.session_view import (
+    DAMAGE_WORDS,
+    chunk_size_of,
+    damaged_chunks,
+    facts_of,
+    player_of,
+    proven_of,
+    sizes_of,
+)
 from lucid_api.proofs.documents import VerificationPage
 from lucid_api.proofs.verification_endpoints import list_verifications
 from lucid_api.runs.endpoints import Reader, get_lineage, get_run, list_runs
@@ -53,7 +61,7 @@ def session_page(
     found: Annotated[VerificationPage, Depends(list_verifications)],
 ) -> Response:
     """One session: what it is, how it stands, what proves it, and what plays it."""
-    player = player_of(session, caller, services)
+    player, proven = player_of(session, caller, services), proven_of(session, services)
     return page(
         "session.html",
         caller,
@@ -61,11 +69,12 @@ def session_page(
         session=session,
         player=player,
         facts=facts_of(session),
-        plot=sizes_of(session, services, damaged_chunks(found, services)),
+        chunk_size=chunk_size_of(proven) if proven else None,
+        plot=sizes_of(proven, session.length, damaged_chunks(found, services)) if proven and session.length else None,
         verifications=found.verifications[:_FEW],
         damage_words=DAMAGE_WORDS,
         deep=services.verifications.can_be_deep,
-        can_decrypt=services.keys is not None,
+        can_download=services.playing is not None and Scope.CONTENT_PLAY in caller.scopes,
         here=f"/sessions/{session.session_id}",
         api=f"/api/v1/sessions/{session.session_id}",
         origin=str(request.base_url).rstrip("/"),

@@ -1,6 +1,6 @@
 """What the page of a session shows of it, beside what the operations say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lucid_api.access.callers import Caller
@@ -9,6 +9,7 @@ from lucid_api.pages.plots import Plot, Sizes, plot
 from lucid_api.proofs.documents import VerificationPage
 from lucid_api.proofs.proven import ProvenSession
 from lucid_api.services import Services
+from lucid_pipeline.archive.chunking import MIB
 from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.media import ASCIICAST, MP4, WEBM
 from lucid_pipeline.stores.catalog import SessionRecord
@@ -31,28 +32,36 @@ DAMAGE_WORDS: Mapping[str, str] = {
     DamageCode.SEALED_MISMATCH: "what describes the recording does not fit it",
 }
 _KINDS = {ASCIICAST: "terminal", MP4: "video", WEBM: "video"}
+_LARGEST_CAST = 256 * MIB
+"""A browser holds all of a cast that it plays."""
+
 _MOST_CHUNKS = 2000
 """Of a longer session no plot of the chunks is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """What plays a recording: `terminal`, `video`, or nothing, and then why not."""
+    """What plays a recording: `terminal`, `video`, or nothing, and then why not; and whether it has a transcript."""
 
-    kind: str | None
+    kind: str | None = None
     obstacle: str = ""
+    transcript: bool = False
 
 
 def player_of(session: SessionRecord, caller: Caller, services: Services) -> Player:
     """What plays the recording of a session for this caller."""
     if session.seal is None:
-        return Player(None, "There is nothing to play before the session is sealed.")
+        return Player(obstacle="There is nothing to play before the session is sealed.")
     if Scope.CONTENT_PLAY not in caller.scopes:
-        return Player(None, "You may not play recordings: that takes the scope content:play.")
-    if services.keys is None:
-        return Player(None, "This host holds no identity: it proves sessions, and can play none.")
+        return Player(obstacle="You may not play recordings: that takes the scope content:play.")
+    if services.playing is None:
+        return Player(obstacle="This host holds no identity: it proves sessions, and plays none.")
     kind = _KINDS.get(session.seal.media_type)
-    return Player(kind, "" if kind else f"This page plays no {session.seal.media_type}: download it.")
+    if kind is None:
+        return Player(obstacle=f"This page plays no {session.seal.media_type}: download it.")
+    if kind == "terminal" and (session.length or 0) > _LARGEST_CAST:
+        return Player(obstacle="It is too large to be played in a browser: download it.", transcript=True)
+    return Player(kind, transcript=kind == "terminal")
 
 
 def facts_of(session: SessionRecord) -> Sequence[tuple[str, str]]:
@@ -88,26 +97,39 @@ def damaged_chunks(found: VerificationPage, services: Services) -> frozenset[str
     return frozenset()
 
 
-def sizes_of(session: SessionRecord, services: Services, damaged: frozenset[str]) -> Plot | None:
-    """The chunks of a session before and after they were stored; None where they are too many, or cannot be read.
-
-    Args:
-        session: what the catalog knows of it.
-        services: know the archive.
-        damaged: names of the chunk objects that were found damaged.
-    """
-    if session.seal is None or session.length is None or session.seal.chunk_count > _MOST_CHUNKS:
+def proven_of(session: SessionRecord, services: Services) -> ProvenSession | None:
+    """The chunks of a session, as they were signed; None where they are too many to be shown, or cannot be proven."""
+    if session.seal is None or session.seal.chunk_count > _MOST_CHUNKS:
         return None
     try:
-        proven = services.proven.session(session)
+        return services.proven.session(session)
     except DamageError:
         return None
-    return plot(list(_chunks(proven, session.length, damaged)))
 
 
-def _chunks(proven: ProvenSession, length: int, damaged: frozenset[str]) -> Iterator[Sizes]:
-    chunk_size = proven.signed.manifest.recording.chunk_size
-    for index in range(len(proven)):
-        chunk = proven.chunk(index)
-        raw = max(0, min(chunk_size, length - index * chunk_size))
-        yield Sizes(f"Chunk {index}", raw, chunk.length, chunk.key in damaged)
+def sizes_of(proven: ProvenSession, length: int, damaged: frozenset[str]) -> Plot:
+    """The chunks of a session before and after they were stored.
+
+    Args:
+        proven: the chunks.
+        length: bytes of the recording.
+        damaged: names of the chunk objects that were found damaged.
+    """
+    chunk_size = chunk_size_of(proven)
+    chunks = [proven.chunk(index) for index in range(len(proven))]
+    return plot(
+        [
+            Sizes(
+                f"Chunk {chunk.index}",
+                max(0, min(chunk_size, length - chunk.index * chunk_size)),
+                chunk.length,
+                chunk.key in damaged,
+            )
+            for chunk in chunks
+        ]
+    )
+
+
+def chunk_size_of(proven: ProvenSession) -> int:
+    """Raw bytes of each chunk but the last."""
+    return proven.signed.manifest.recording.chunk_size

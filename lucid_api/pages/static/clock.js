@@ -41,11 +41,15 @@ export class Clock {
   }
 }
 
+/** Whether the times of a cast count from the event before, and not from its beginning. */
+export function isRelative(cast) {
+  return JSON.parse(cast.slice(0, cast.indexOf("\n"))).version === 3;
+}
+
 function* eventTimes(cast) {
-  const [header, ...lines] = cast.split("\n");
-  const relative = JSON.parse(header).version === 3;
+  const relative = isRelative(cast);
   let time = 0;
-  for (const line of lines) {
+  for (const line of cast.split("\n")) {
     if (line.startsWith("[")) {
       const given = parseFloat(line.slice(1));
       time = relative ? time + given : given;

@@ -17,7 +17,7 @@ export class Player {
   #opening;
   #options = { speed: 1, skipPauses: false };
 
-  /** `place` has the kind of the recording and its address as data, and a button; `say` tells the reader something. */
+  /** `place` has data of the recording, and a button to play it; `say` tells the reader something. */
   constructor(place, say) {
     this.#place = place;
     this.#say = say;
@@ -47,9 +47,9 @@ export class Player {
   }
 
   async #open() {
-    const { kind, url } = this.#place.dataset;
+    const recording = this.#place.dataset;
     this.#say("Loading …");
-    const engine = await (kind === "terminal" ? openTerminal : openVideo)(url, this.#say);
+    const engine = await (recording.kind === "terminal" ? openTerminal : openVideo)(recording, this.#say);
     this.#place.replaceChildren(engine.element);
     engine.set(this.#options);
     engine.element.tabIndex = -1;

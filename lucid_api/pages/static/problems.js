@@ -1,14 +1,21 @@
 // What the service says when something does not work, in words for a reader.
 
 /** An answer that is a problem (RFC 9457). */
-export class Problem extends Error {}
+export class Problem extends Error {
+  /** What is wrong, and the type of the problem where the service says it. */
+  constructor(message, type) {
+    super(message);
+    this.isDamage = type === "urn:lucid:problem:damaged";
+  }
+}
 
 /** The answer, if it is a good one; else throws a `Problem`. */
 export async function good(response) {
   if (response.ok) return response;
-  const document = await response.json().catch(() => ({}));
-  const errors = (document.errors ?? []).map(({ name, reason }) => `${name}: ${reason}`);
-  throw new Problem([document.title ?? `The service answered ${response.status}`, document.detail, ...errors].filter(Boolean).join(". "));
+  const { title, detail, type, errors = [] } = await response.json().catch(() => ({}));
+  const words = [title ?? `The service answered ${response.status}`, detail];
+  words.push(...errors.map(({ name, reason }) => `${name}: ${reason}`));
+  throw new Problem(words.filter(Boolean).join(". "), type);
 }
 
 /** An error in a sentence. */

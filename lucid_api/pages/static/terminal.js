@@ -1,13 +1,15 @@
 // A terminal cast in asciinema-player.
 
 import { Clock } from "./clock.js";
-import { good, Problem } from "./problems.js";
+import { download } from "./download.js";
 
 const LONGEST_PAUSE = 2;
 const FONTS = "ui-monospace, 'Cascadia Code', Menlo, Consolas, 'DejaVu Sans Mono', monospace";
 
-export async function openTerminal(url, say) {
-  return new Terminal(await download(url, say));
+export async function openTerminal({ url, chunkSize, length }, say) {
+  const { text, missing } = await download(url, { chunkSize: Number(chunkSize), length: Number(length) });
+  say(missing ? "Parts of this recording are damaged, and left out." : "");
+  return new Terminal(text);
 }
 
 class Terminal {
@@ -25,9 +27,11 @@ class Terminal {
     return this.#clock.recorded(this.#player.getCurrentTime() ?? 0);
   }
 
+  /** At its end it stays there: to play on would be to begin anew. */
   async playFrom(seconds) {
-    await this.#player.seek(this.#clock.shown(seconds));
-    await this.#player.play();
+    const shown = this.#clock.shown(seconds);
+    await this.#player.seek(shown);
+    if (shown < this.#player.getDuration()) await this.#player.play();
   }
 
   set({ speed, skipPauses }) {
@@ -55,22 +59,5 @@ class Terminal {
     if (this.#player.el.contains(target)) return false;
     this.#player.el.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, bubbles: true, cancelable: true }));
     return true;
-  }
-}
-
-/** The text of a cast: all of it, or as much as is whole. */
-async function download(url, say) {
-  const { body } = await good(await fetch(url));
-  const decoder = new TextDecoder();
-  let text = "";
-  try {
-    for await (const bytes of body) text += decoder.decode(bytes, { stream: true });
-    say("");
-    return text + decoder.decode();
-  } catch {
-    const whole = text.slice(0, text.lastIndexOf("\n") + 1);
-    if (!whole.includes("\n[")) throw new Problem("The recording cannot be read: it is damaged from its beginning.");
-    say("Only the beginning can be played: what follows is damaged.");
-    return whole;
   }
 }

@@ -2,82 +2,98 @@
 
 import { explain, good } from "./problems.js";
 
-/** `place` has the addresses as data, a form to search, a list for what is found and one for the lines. */
+const MOST_FOUND = 500;
+
+/** `place` has the addresses as data, a form, a list for what is found and one for all lines. */
 export function openTranscript(place, player) {
   const form = place.querySelector("form");
   const status = place.querySelector("[role=status]");
   const found = place.querySelector("[data-found]");
   const lines = place.querySelector("[data-lines]");
   const more = place.querySelector("[data-read]");
-  const trouble = (error) => (status.textContent = explain(error));
+  let next = place.dataset.transcript;
 
+  const attempt = (act) => act().catch((error) => (status.textContent = explain(error)));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const q = form.elements.q.value;
-    if (q) search(q).catch(trouble);
+    attempt(() => search(form.elements.q.value));
   });
-  more.addEventListener("click", () => read().catch(trouble));
+  more.addEventListener("click", () => attempt(read));
   setInterval(() => follow(lines, player.time), 500);
 
   async function search(q) {
     status.textContent = "Searching …";
-    const { matches } = await ask(place.dataset.matches, { q });
-    found.hidden = !matches.length;
-    found.replaceChildren(...matches.map(({ time_ms: ms, before, text, after }) => item(ms, [before, mark(text), after])));
-    status.textContent = matches.length ? `${matches.length} places` : "Not found";
+    found.replaceChildren();
+    let page = { next: `${place.dataset.matches}?${new URLSearchParams({ q })}` };
+    let damaged = false;
+    while (page.next && found.children.length < MOST_FOUND) {
+      page = await ask(page.next);
+      damaged ||= page.damages.length > 0;
+      found.append(...page.matches.map(({ time_ms, before, text, after }) => row(time_ms, before, mark(text), after)));
+    }
+    found.hidden = !found.children.length;
+    say(`${found.children.length || "No"} places found.`, damaged);
   }
 
-  let next = place.dataset.transcript;
   async function read() {
     status.textContent = "Reading …";
-    const page = await ask(next);
+    let page = { next, lines: [] };
+    while (page.next && !page.lines.length) page = await ask(page.next);
     lines.hidden = false;
-    lines.append(...page.lines.map(({ end_ms: ms, text }) => item(ms, [text])));
+    lines.append(...page.lines.map(({ end_ms, text }) => row(end_ms, text)));
     next = page.next;
     more.hidden = !next;
-    status.textContent = "";
+    more.textContent = "Show more";
+    say("", page.damages.length > 0);
   }
 
-  function item(ms, parts) {
-    const row = document.createElement("li");
-    const button = document.createElement("button");
+  function say(words, damaged) {
+    status.textContent = words + (damaged ? " Parts of the recording are damaged, and left out." : "");
+  }
+
+  function row(ms, ...parts) {
+    const item = document.createElement("li");
+    const jump = document.createElement("button");
     const text = document.createElement("span");
-    button.type = "button";
-    button.className = "plain";
-    button.textContent = clock(ms);
-    button.addEventListener("click", () => player.playFrom(ms / 1000));
-    row.dataset.ms = ms;
+    item.dataset.ms = ms;
+    jump.type = "button";
+    jump.className = "plain";
+    jump.textContent = clock(ms);
+    jump.addEventListener("click", () => player.playFrom(ms / 1000));
     text.className = "text";
     text.append(...parts);
-    row.append(button, text);
-    return row;
+    item.append(jump, text);
+    return item;
   }
 }
 
-async function ask(address, parameters = {}) {
-  const url = new URL(address, location.href);
-  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
-  return (await good(await fetch(url))).json();
+/** A page, and where the next one is, if there is one. */
+async function ask(url) {
+  const response = await good(await fetch(url));
+  const [, next] = response.headers.get("Link")?.match(/<([^>]*)>; rel="next"/) ?? [];
+  return { ...(await response.json()), next };
 }
 
 /** Shows which line is the newest at a time. */
 function follow(lines, seconds) {
   if (seconds === undefined) return;
-  const before = [...lines.children].findLast((row) => row.dataset.ms <= seconds * 1000);
-  const current = lines.querySelector("[aria-current]");
-  if (before === current) return;
-  current?.removeAttribute("aria-current");
-  before?.setAttribute("aria-current", "true");
+  const newest = [...lines.children].findLast((item) => item.dataset.ms <= seconds * 1000);
+  const shown = lines.querySelector("[aria-current]");
+  if (newest === shown) return;
+  shown?.removeAttribute("aria-current");
+  newest?.setAttribute("aria-current", "true");
+  if (newest) lines.scrollTop = newest.offsetTop - lines.clientHeight / 2;
 }
 
 function mark(text) {
-  const mark = document.createElement("mark");
-  mark.textContent = text;
-  return mark;
+  const marked = document.createElement("mark");
+  marked.textContent = text;
+  return marked;
 }
 
 function clock(ms) {
-  const [minutes, seconds] = [Math.floor(ms / 60000), Math.floor(ms / 1000) % 60];
-  const pad = (number) => String(number).padStart(2, "0");
-  return minutes < 60 ? `${minutes}:${pad(seconds)}` : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(seconds)}`;
+  const pad = (number) => String(Math.floor(number)).padStart(2, "0");
+  const seconds = ms / 1000;
+  const [hours, minutes] = [Math.floor(seconds / 3600), (seconds / 60) % 60];
+  return hours ? `${hours}:${pad(minutes)}:${pad(seconds % 60)}` : `${Math.floor(minutes)}:${pad(seconds % 60)}`;
 }

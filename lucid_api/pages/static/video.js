@@ -5,7 +5,7 @@ import { Problem } from "./problems.js";
 const STEP = 5;
 const FRAME = 1 / 25;
 
-export async function openVideo(url, say) {
+export async function openVideo({ url }, say) {
   const element = document.createElement("video");
   Object.assign(element, { controls: true, playsInline: true, preload: "auto", src: url });
   await new Promise((resolve, reject) => {
@@ -20,6 +20,8 @@ export async function openVideo(url, say) {
 class Video {
   constructor(element) {
     this.element = element;
+    // A browser plays or pauses when the space bar comes up again.
+    element.addEventListener("keyup", (event) => event.key === " " && event.preventDefault());
   }
 
   get time() {
@@ -34,7 +36,7 @@ class Video {
 
   async playFrom(seconds) {
     this.#seek(seconds);
-    await this.element.play();
+    if (!this.#duration || seconds < this.#duration) await this.element.play();
   }
 
   set({ speed }) {

@@ -109,6 +109,6 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visitor]:
     try:
         visitor = Visitor(url, context, context.new_page())
         yield visitor
-        assert visitor.faults == []
+        assert not visitor.faults, visitor.faults
     finally:
         context.close()
