@@ -15,7 +15,7 @@ from lucid_api.access.scopes import DESCRIPTIONS, Scope
 from lucid_api.http.documented import HEADERS, headers
 from lucid_api.http.rate_limits import TooManyRequests
 from lucid_api.http.request_ids import HEADER as REQUEST_ID
-from lucid_api.problems import MEDIA_TYPE, Failed, Invalid, Problem, ProblemDocument, Unavailable, problems
+from lucid_api.problems import MEDIA_TYPE, BadRequest, Failed, Invalid, Problem, ProblemDocument, Unavailable, problems
 from lucid_api.runs.models import RunEnd, RunEvent
 
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
@@ -133,6 +133,8 @@ def _complete(operation: dict[str, Any]) -> None:
         del responses[of_framework]
         _add(responses, Invalid)
     _add(responses, Invalid)  # whatever it is asked for, a parameter that it does not have is refused
+    if "requestBody" in operation:
+        _add(responses, BadRequest)
     _add(responses, Failed)
     if "security" in operation:
         _add(responses, TooManyRequests)

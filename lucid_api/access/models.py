@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from lucid_api.access.api_keys import ApiKey
 from lucid_api.access.callers import Caller
@@ -65,6 +65,11 @@ class ApiKeyList(BaseModel):
     api_keys: list[ApiKeyDocument] = Field(description="The keys; at most 1,000.")
 
 
+def _whole(value: object) -> object:
+    """In JSON a number is whole or not, however it is written."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class _KeyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -75,7 +80,7 @@ class _KeyRequest(BaseModel):
         description="What people call it; it goes into the audit record.",
         examples=["nightly upload"],
     )
-    expires_in_days: Annotated[int, Field(ge=1, le=_MOST_DAYS)] | None = Field(
+    expires_in_days: Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=1, le=_MOST_DAYS)] | None = Field(
         default=None, description="How long it is valid; null: until it is deleted.", examples=[90]
     )
 

@@ -55,6 +55,12 @@ def test_scopes_can_be_named_instead_of_a_role(bare_api: Api) -> None:
     assert made["scopes"] == ["audit:read"]
 
 
+def test_a_whole_number_is_one_however_it_is_written(bare_api: Api) -> None:
+    headers = {**bare_api.headers(*ALL), "Content-Type": "application/json"}
+    body = '{"label": "x", "role": "viewer", "expires_in_days": 30.0}'
+    assert bare_api.client.post("/api/v1/api-keys", content=body, headers=headers).status_code == 201
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -68,6 +74,8 @@ def test_scopes_can_be_named_instead_of_a_role(bare_api: Api) -> None:
         {"label": "x", "scopes": ["all"]},
         {"label": "x", "role": "viewer", "scopes": ["admin"]},
         {"label": "x", "role": "viewer", "expires_in_days": 0},
+        {"label": "x", "role": "viewer", "expires_in_days": "30"},
+        {"label": "x", "role": "viewer", "expires_in_days": True},
         {"label": "x", "role": "viewer", "expires_at": "2099-01-01T00:00:00Z"},
     ],
 )
