@@ -167,9 +167,8 @@ def _outlook(record: SessionRecord) -> str | None:
 
 
 def _state(record: SessionRecord) -> str:
-    if record.damages:
-        return "damaged"
-    return f"failed at {record.failure.stage}" if record.failure else record.state.value
+    at = f" at {record.failure.stage}" if record.failure and not record.damages else ""
+    return f"{record.status}{at}"
 
 
 def _seal_document(seal: Seal) -> dict[str, Any]:

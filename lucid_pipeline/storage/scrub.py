@@ -31,7 +31,7 @@ from lucid_pipeline.lineage.metadata import MEGABYTE, Stopwatch, stopwatch, tabl
 from lucid_pipeline.lineage.upkeep import FIRST
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.storage.assets import ARCHIVE
-from lucid_pipeline.stores.catalog import Catalog, SessionFilter, SessionRecord, State
+from lucid_pipeline.stores.catalog import Catalog, Proof, SessionFilter, SessionRecord
 from lucid_pipeline.stores.throttled_store import ThrottledStore
 from lucid_pipeline.stores.verification import Verifier
 
@@ -96,7 +96,7 @@ def scrubbed(
     verifier = Verifier(ThrottledStore(archive, limit), trusted_keys, _ONE_WORKER, keys=None)
     with stopwatch() as watch:
         night = scrub(catalog, verifier, settings.scrub_days, context.log)
-    damaged = catalog.find(SessionFilter(state=State.SEALED, damaged=True, limit=_MOST_NAMED))
+    damaged = catalog.find(SessionFilter(proof=Proof.DAMAGED), _MOST_NAMED)
     oldest = _days_unverified(catalog)
     figures = _figures(night, catalog, len(damaged), oldest, watch)
     # What a check says is listed; only what an asset says is plotted.

@@ -6,7 +6,7 @@ its recording lies, and what one stage hands to the next. Losing it loses no sea
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from lucid_pipeline.archive.reader import Known
 from lucid_pipeline.archive.sealed import SessionMetadata
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FOUND_AT_ONCE = 1000
 
 
 class State(StrEnum):
@@ -33,6 +34,59 @@ class State(StrEnum):
 
 ENDED = (State.SEALED, State.DUPLICATE)
 """The states that nothing follows."""
+
+
+class Status(StrEnum):
+    """What a session is shown as; it is one of these at a time.
+
+    Damage outweighs a failure, and a failure the state. One that has failed is tried again by itself; one in quarantine
+    waits for a person.
+    """
+
+    REGISTERED = "registered"
+    RECORDED = "recorded"
+    CHUNKED = "chunked"
+    ENCRYPTED = "encrypted"
+    HASHED = "hashed"
+    SEALED = "sealed"
+    DUPLICATE = "duplicate"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+    DAMAGED = "damaged"
+
+
+class ListedState(StrEnum):
+    """The words by which people choose sessions: `waiting`, `failed` and what a session is shown as."""
+
+    WAITING = "waiting"
+    REGISTERED = "registered"
+    RECORDED = "recorded"
+    CHUNKED = "chunked"
+    ENCRYPTED = "encrypted"
+    HASHED = "hashed"
+    SEALED = "sealed"
+    DUPLICATE = "duplicate"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+    DAMAGED = "damaged"
+
+    @property
+    def statuses(self) -> Collection[Status]:
+        """What those sessions are shown as: one that waits has come some way, and `failed` includes the quarantine."""
+        match self:
+            case ListedState.WAITING:
+                return (Status.REGISTERED, Status.RECORDED, Status.CHUNKED, Status.ENCRYPTED, Status.HASHED)
+            case ListedState.FAILED:
+                return (Status.FAILED, Status.QUARANTINED)
+        return (Status(self.value),)
+
+
+class Proof(StrEnum):
+    """What is known of a sealed session since its newest manifest: never verified, found intact, or found damaged."""
+
+    NEVER = "never"
+    INTACT = "intact"
+    DAMAGED = "damaged"
 
 
 class Stage(StrEnum):
@@ -149,24 +203,86 @@ class SessionRecord:
         """When a sealed session was last known to be whole, or not: by its last verification, else by its sealing."""
         return self.verified_at or (self.seal.sealed_at if self.seal else None)
 
+    @property
+    def status(self) -> Status:
+        """What the session is shown as."""
+        if self.damages:
+            return Status.DAMAGED
+        if self.failure:
+            return Status.FAILED if self.failure.retry_at else Status.QUARANTINED
+        return Status(self.state.value)
+
+    @property
+    def proof(self) -> Proof | None:
+        """What verifying a sealed session has shown; None for one that is not sealed."""
+        if self.state is not State.SEALED:
+            return None
+        if self.damages:
+            return Proof.DAMAGED
+        return Proof.INTACT if self.verified_at else Proof.NEVER
+
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
     """Which sessions to find: all conditions must hold, None and empty ones always do.
 
-    `since` and `until` know their time zone, and bound `started_us` (inclusive, and exclusive). `failed` and
-    `damaged` choose sessions with a failure, or with damage, or without. `tags` must all be there with these values.
+    `text` is a free text: each of its words begins a word of the session's name, user, host or protocol, or of the name
+    or value of a tag; or the whole text, of 8 characters at least, begins the session's id. Words are runs of letters
+    and digits, whatever their case; a text without any says nothing.
+
+    `user`, `host`, `protocol` and `media_type` are compared as they are. Media types are known of sealed sessions only.
+    Of `statuses` a session has any; `proof` only sealed ones have. `tags` must all be there with these values.
+    `since` and `until` know their time zone, and bound when a session started (`started_us`; inclusive, and exclusive).
     """
 
+    text: str | None = None
     user: str | None = None
     host: str | None = None
-    state: State | None = None
-    failed: bool | None = None
-    damaged: bool | None = None
+    protocol: str | None = None
+    media_type: str | None = None
+    statuses: Collection[Status] = ()
+    proof: Proof | None = None
     since: datetime | None = None
     until: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    limit: int | None = None
+
+
+class Sort(StrEnum):
+    """By what sessions are sorted: when they started, were registered (their ids), were sealed; bytes; ms; user."""
+
+    STARTED = "started"
+    REGISTERED = "registered"
+    SEALED = "sealed"
+    LENGTH = "length"
+    DURATION = "duration"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """In which order to find sessions. What is not known of a session counts as less than all that is known.
+
+    Text is compared by its code points. Sessions that are equal in `by` are sorted by their ids, in the same direction.
+    """
+
+    by: Sort = Sort.REGISTERED
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in an order, next to a session or between two; `value` is the catalog's own."""
+
+    value: int | str
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Sessions that were found, and where to go on; `next` is None where there are no more."""
+
+    sessions: Sequence[SessionRecord]
+    next: Position | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +295,29 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """How many sessions are sealed, and how many bytes their chunk objects have in the archive."""
+    """How many sessions are sealed, their bytes in the archive, and those of the recordings whose length is known."""
 
-    sessions: int
-    stored_bytes: int
+    sessions: int = 0
+    stored_bytes: int = 0
+    raw_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How many sessions are shown as what, where there are any; what is sealed, in all and by the day, in UTC.
+
+    `longest_unverified` is when the sealed session that was longest not verified was last known to be whole.
+    """
+
+    sessions: Mapping[Status, int]
+    sealed: Holding
+    sealed_by_day: Mapping[date, Holding]
+    longest_unverified: str | None
+
+
+def in_unicode(text: str) -> str:
+    """Text as a catalog keeps it: what Unicode cannot hold is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def microseconds(moment: datetime) -> int:
@@ -236,8 +371,26 @@ class Catalog(Protocol):
     def get(self, session_id: UUID) -> SessionRecord:
         """Raises `SessionNotFound`."""
 
-    def find(self, wanted: SessionFilter) -> list[SessionRecord]:
-        """The sessions that fit, newest id first."""
+    def find(self, wanted: SessionFilter, limit: int | None = None) -> list[SessionRecord]:
+        """The sessions that fit, newest id first; at most `limit`."""
+        found: list[SessionRecord] = []
+        place: Position | None = None
+        while limit is None or len(found) < limit:
+            most = _FOUND_AT_ONCE if limit is None else min(limit - len(found), _FOUND_AT_ONCE)
+            page = self.page(wanted, Order(), place, most)
+            found += page.sessions
+            place = page.next
+            if place is None:
+                break
+        return found
+
+    def page(self, wanted: SessionFilter, order: Order, after: Position | None, limit: int) -> Page:
+        """Sessions that fit, in an order, from behind a position on: at most `limit`, which is 1 or more.
+
+        A call takes no longer the more sessions there are. So a page can have less than `limit`, even none, and go on
+        all the same: what was looked through so far held no more. Each session is on one page, unless it is changed
+        meanwhile so that it has another place.
+        """
 
     def waiting(self, standings: Collection[Standing], now: datetime, limit: int) -> list[SessionRecord]:
         """The sessions that stand at one of these points and may be worked on now, oldest id first.
@@ -260,6 +413,9 @@ class Catalog(Protocol):
 
     def holding(self) -> Holding:
         """What is sealed, counted."""
+
+    def statistics(self, since: date) -> Statistics:
+        """What there is, counted; by the day from that day on. Counts are kept, and not made anew at every call."""
 
     def sealed(self) -> list[UUID]:
         """All sessions that are sealed, oldest id first."""
@@ -338,8 +494,8 @@ class Catalog(Protocol):
         Raises `SessionNotFound`.
         """
 
-    def restore(self, record: SessionRecord) -> None:
-        """Put a record in whole, as a rebuild from the archive does.
+    def restore(self, *records: SessionRecord) -> None:
+        """Put records in whole, all or none, as a rebuild from the archive does.
 
         A session that is there keeps its source; one whose manifest is newer than the record's is left as it is, so
         that an archive that was turned back cannot turn back what is known of it.

@@ -8,8 +8,9 @@ import json
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -18,12 +19,16 @@ from typing_extensions import override
 from lucid_pipeline.archive.manifest import timestamp
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.errors import SessionNotFound, UsageError
+from lucid_pipeline.stores import sqlite_listing
 from lucid_pipeline.stores.catalog import (
     ENDED,
     Arrival,
     Catalog,
     Failure,
     Holding,
+    Order,
+    Page,
+    Position,
     Seal,
     SessionFilter,
     SessionRecord,
@@ -31,9 +36,10 @@ from lucid_pipeline.stores.catalog import (
     Stage,
     Standing,
     State,
+    Statistics,
     from_microseconds,
+    in_unicode,
     microseconds,
-    started_us,
 )
 from lucid_pipeline.stores.sqlite_file import Schema, SqliteFile
 
@@ -116,10 +122,12 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE seals ADD COLUMN swept INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX seals_to_sweep ON seals (session_id) WHERE swept = 0",
     ),
-)
-
-_SCHEMA = Schema(
-    "catalog", b"LUCC", _MIGRATIONS, "LUCID_CATALOG_URL", "move it away, and make a new one with lucid rebuild-catalog"
+    (  # The listing, which follows from all else, has what these indexes were for, and `sessions.started_us`.
+        "DROP INDEX sessions_by_user",
+        "DROP INDEX sessions_by_host",
+        "DROP INDEX sessions_by_start",
+        "DROP INDEX tags_by_value",
+    ),
 )
 
 _SELECT = """
@@ -148,6 +156,24 @@ _RELEASED = "UPDATE sessions SET state = ?, duplicate_of = NULL, content_id = NU
 _STATES = tuple(State)
 
 
+def _derive(connection: sqlite3.Connection) -> None:
+    sqlite_listing.make(connection, _records(connection))
+
+
+def _records(connection: sqlite3.Connection) -> Iterator[SessionRecord]:
+    yield from map(_record, connection.execute(_SELECT))
+
+
+_SCHEMA = Schema(
+    "catalog",
+    b"LUCC",
+    _MIGRATIONS,
+    "LUCID_CATALOG_URL",
+    "move it away, and make a new one with lucid rebuild-catalog",
+    _derive,
+)
+
+
 class SqliteCatalog(Catalog):
     """The catalog in a file at `path`, which is made, with its folder, where there is none.
 
@@ -166,13 +192,13 @@ class SqliteCatalog(Catalog):
     @override
     def register(self, session_id: UUID, source: Source, name: str, metadata: SessionMetadata) -> SessionRecord:
         with self._file.writing() as connection:
-            return _get(connection, _register(connection, Arrival(session_id, source, name), metadata))
+            return _listed(connection, _register(connection, Arrival(session_id, source, name), metadata))
 
     @override
     def register_all(self, arrivals: Sequence[Arrival]) -> list[UUID]:
         nothing = SessionMetadata()
         with self._file.writing() as connection:
-            return [_register(connection, arrival, nothing) for arrival in arrivals]
+            return [_listed(connection, _register(connection, one, nothing)).session_id for one in arrivals]
 
     @override
     def registered(self, fingerprints: Collection[str], *, release: bool) -> set[str]:
@@ -187,10 +213,16 @@ class SqliteCatalog(Catalog):
             return _get(connection, session_id)
 
     @override
-    def find(self, wanted: SessionFilter) -> list[SessionRecord]:
-        statement, values = _search(wanted)
-        with self._file.reading() as connection:
-            return [_record(row) for row in connection.execute(statement, values)]
+    def page(self, wanted: SessionFilter, order: Order, after: Position | None, limit: int) -> Page:
+        with self._file.reading() as connection, connection:
+            connection.execute("BEGIN")
+            places, rest = sqlite_listing.find(connection, wanted, order, after, limit)
+            keys = [str(place.session_id) for place in places]
+            statement = f"{_SELECT} WHERE sessions.session_id IN ({', '.join('?' * len(keys))})"
+            records = {record.session_id: record for record in map(_record, connection.execute(statement, keys))}
+            if len(records) < len(places):
+                raise sqlite3.DatabaseError("sessions are listed that are not there")
+        return Page([records[place.session_id] for place in places], rest)
 
     @override
     def waiting(self, standings: Collection[Standing], now: datetime, limit: int) -> list[SessionRecord]:
@@ -210,8 +242,19 @@ class SqliteCatalog(Catalog):
     @override
     def holding(self) -> Holding:
         with self._file.reading() as connection:
-            row = connection.execute("SELECT COUNT(*), COALESCE(SUM(stored_bytes), 0) FROM seals").fetchone()
-        return Holding(*row)
+            return sqlite_listing.holding(connection)
+
+    @override
+    def statistics(self, since: date) -> Statistics:
+        with self._file.reading() as connection, connection:
+            connection.execute("BEGIN")
+            oldest = connection.execute("SELECT MIN(proven_at) AS at FROM seals WHERE proven_at > ''").fetchone()
+            return Statistics(
+                sqlite_listing.statuses(connection),
+                sqlite_listing.holding(connection),
+                sqlite_listing.sealed_by_day(connection, since),
+                oldest["at"],
+            )
 
     @override
     def sealed(self) -> list[UUID]:
@@ -231,7 +274,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def hand_over(self, session_id: UUID, stage: Stage, document: bytes, state: State) -> None:
-        with self._file.writing() as connection:
+        with self._changing(session_id) as connection:
             before = _get(connection, session_id)
             if before.state in ENDED:
                 return
@@ -255,18 +298,16 @@ class SqliteCatalog(Catalog):
     def describe(
         self, session_id: UUID, length: int, duration_ms: int | None = None, started_at: str | None = None
     ) -> None:
-        with self._file.writing() as connection:
+        with self._changing(session_id) as connection:
             record = _get(connection, session_id)
-            metadata = record.metadata.model_copy(update={"started_at": record.metadata.started_at or started_at})
-            started = started_us(metadata, record.registered_at)
             connection.execute(
-                "UPDATE sessions SET length = ?, duration_ms = ?, started_at = ?, started_us = ? WHERE session_id = ?",
-                (length, duration_ms, metadata.started_at, started, str(session_id)),
+                "UPDATE sessions SET length = ?, duration_ms = ?, started_at = ? WHERE session_id = ?",
+                (length, duration_ms, record.metadata.started_at or _unicode(started_at), str(session_id)),
             )
 
     @override
     def complete(self, session_id: UUID, metadata: SessionMetadata) -> SessionMetadata:
-        with self._file.writing() as connection:
+        with self._changing(session_id) as connection:
             record = _get(connection, session_id)
             whole = record.metadata.completed_by(metadata)
             _put(connection, replace(record, metadata=whole))
@@ -274,7 +315,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_content(self, session_id: UUID, content_id: bytes) -> UUID | None:
-        with self._file.writing() as connection:
+        with self._changing(session_id) as connection:
             record = _get(connection, session_id)
             if record.content_id == content_id:
                 return None
@@ -295,7 +336,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_seal(self, session_id: UUID, seal: Seal) -> None:
-        with self._file.writing() as connection:
+        with self._changing(session_id) as connection:
             known = _get(connection, session_id).seal
             if known and seal.sequence <= known.sequence:
                 return
@@ -309,7 +350,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_failure(self, session_id: UUID, failure: Failure) -> None:
-        with self._file.writing() as connection:
+        with self._changing(session_id) as connection:
             if _get(connection, session_id).state in ENDED:
                 return
             _put_failure(connection, session_id, failure)
@@ -319,7 +360,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def retry(self, session_id: UUID) -> None:
-        with self._file.writing() as connection:
+        with self._changing(session_id) as connection:
             record = _get(connection, session_id)
             connection.execute("DELETE FROM failures WHERE session_id = ?", (str(session_id),))
             connection.execute("UPDATE sessions SET attempts = 0 WHERE session_id = ?", (str(session_id),))
@@ -328,7 +369,7 @@ class SqliteCatalog(Catalog):
 
     @override
     def record_verification(self, session_id: UUID, damages: Sequence[str], verified_at: str) -> None:
-        with self._file.writing() as connection:
+        with self._changing(session_id) as connection:
             _get(connection, session_id)
             key = str(session_id)
             statement = "UPDATE sessions SET damages = ?, verified_at = ? WHERE session_id = ?"
@@ -350,15 +391,24 @@ class SqliteCatalog(Catalog):
             connection.execute("UPDATE sources SET path = NULL WHERE session_id = ?", (str(session_id),))
 
     @override
-    def restore(self, record: SessionRecord) -> None:
+    def restore(self, *records: SessionRecord) -> None:
         with self._file.writing() as connection:
-            known = _find_one(connection, record.session_id)
-            if known is None or not _is_older(record.seal, known.seal):
-                _put(connection, record)
+            for record in records:
+                known = _find_one(connection, record.session_id)
+                if known is None or not _is_older(record.seal, known.seal):
+                    _put(connection, record)
+                    _listed(connection, record.session_id)
 
     @override
     def close(self) -> None:
         self._file.close()
+
+    @contextmanager
+    def _changing(self, session_id: UUID) -> Iterator[sqlite3.Connection]:
+        """A transaction that changes a session, which is listed anew at its end."""
+        with self._file.writing() as connection:
+            yield connection
+            _listed(connection, session_id)
 
     def _select(self, conditions: str, values: Sequence[object]) -> list[SessionRecord]:
         with self._file.reading() as connection:
@@ -384,6 +434,13 @@ def _register(connection: sqlite3.Connection, arrival: Arrival, metadata: Sessio
     return UUID(known["session_id"])
 
 
+def _listed(connection: sqlite3.Connection, session_id: UUID) -> SessionRecord:
+    """A session, whose listing has been brought up to date. To be called after every change that a record shows."""
+    record = _get(connection, session_id)
+    sqlite_listing.update(connection, record)
+    return record
+
+
 def _get(connection: sqlite3.Connection, session_id: UUID) -> SessionRecord:
     record = _find_one(connection, session_id)
     if record is None:
@@ -406,7 +463,10 @@ def _at(connection: sqlite3.Connection, standing: Standing, due_us: int, limit: 
 
 def _release_duplicates(connection: sqlite3.Connection, key: str) -> None:
     """Let the duplicates of a session wait again: it may never be sealed, or not with their content."""
+    duplicates = connection.execute("SELECT session_id FROM sessions WHERE duplicate_of = ?", (key,)).fetchall()
     connection.execute(f"{_RELEASED} WHERE duplicate_of = ?", (State.REGISTERED, key))
+    for row in duplicates:
+        _listed(connection, UUID(row["session_id"]))
 
 
 def _first_with(connection: sqlite3.Connection, content_id: bytes, record: SessionRecord) -> UUID | None:
@@ -420,32 +480,6 @@ def _first_with(connection: sqlite3.Connection, content_id: bytes, record: Sessi
     return None
 
 
-def _search(wanted: SessionFilter) -> tuple[str, list[object]]:
-    """The statement that finds these sessions, and its values."""
-    conditions = list(_conditions(wanted))
-    where = " AND ".join(condition for condition, _ in conditions) or "TRUE"
-    values = [value for _, values in conditions for value in values]
-    limit = -1 if wanted.limit is None else wanted.limit
-    return f"{_SELECT} WHERE {where} ORDER BY sessions.session_id DESC LIMIT ?", [*values, limit]
-
-
-def _conditions(wanted: SessionFilter) -> Iterator[tuple[str, tuple[object, ...]]]:
-    for column, text in (("user", wanted.user), ("host", wanted.host), ("state", wanted.state)):
-        if text:
-            yield f"sessions.{column} = ?", (_unicode(text),)
-    for operator, moment in ((">=", wanted.since), ("<", wanted.until)):
-        if moment:
-            yield f"sessions.started_us {operator} ?", (microseconds(moment),)
-    for name, value in wanted.tags.items():
-        tagged = "(SELECT session_id FROM tags WHERE name = ? AND value = ?)"
-        yield f"sessions.session_id IN {tagged}", (_unicode(name), _unicode(value))
-    if wanted.failed is not None:
-        operator = "IN" if wanted.failed else "NOT IN"
-        yield f"sessions.session_id {operator} (SELECT session_id FROM failures)", ()
-    if wanted.damaged is not None:
-        yield f"sessions.damages {'<>' if wanted.damaged else '='} '[]'", ()
-
-
 def _put(connection: sqlite3.Connection, record: SessionRecord) -> None:
     """Insert a record, or replace all of it but its source; a sealed one has no documents."""
     key = str(record.session_id)
@@ -454,7 +488,6 @@ def _put(connection: sqlite3.Connection, record: SessionRecord) -> None:
         "session_id": key,
         "state": record.state,
         "registered_at": record.registered_at,
-        "started_us": started_us(metadata, record.registered_at),
         "name": _unicode(record.name),
         "user": _unicode(metadata.user),
         "host": _unicode(metadata.host),
@@ -592,7 +625,7 @@ def _failure(row: sqlite3.Row) -> Failure | None:
 
 
 def _unicode(text: str | None) -> str | None:
-    return text and text.encode("utf-8", "backslashreplace").decode()
+    return text and in_unicode(text)
 
 
 def _lines(texts: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,8 @@ class Schema:
 
     `name` is what people call such a file, `mark` four bytes that tell it from the files of other programs.
     `migrations` has one tuple of statements for each version of the schema: what has been released is never changed,
-    only added to. `setting` is the variable that names the file, `remedy` what to do about a damaged one.
+    only added to. `setting` is the variable that names the file, `remedy` what to do about a damaged one. `derive`
+    makes anew, after migrations and in their transaction, what follows from all else.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Schema:
     migrations: tuple[tuple[str, ...], ...]
     setting: str
     remedy: str
+    derive: Callable[[sqlite3.Connection], None] | None = None
 
     @property
     def application_id(self) -> int:
@@ -257,6 +259,8 @@ def _migrate(connection: sqlite3.Connection, file: _File) -> None:
         for statements in schema.migrations[version:]:
             for statement in statements:
                 connection.execute(statement)
+        if version < len(schema.migrations) and schema.derive:
+            schema.derive(connection)
         connection.execute(f"PRAGMA application_id = {schema.application_id}")
         connection.execute(f"PRAGMA user_version = {len(schema.migrations)}")
 

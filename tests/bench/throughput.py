@@ -28,7 +28,7 @@ from rich.table import Table
 
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import Settings
-from lucid_pipeline.stores.catalog import SessionFilter, SessionRecord, State
+from lucid_pipeline.stores.catalog import SessionFilter, SessionRecord, State, Status
 from tests.bench.corpora import MIB, write_terminal_recording
 from tests.bench.crowd import add_past_sessions
 
@@ -158,7 +158,7 @@ def _wait_until_sealed(home: Home, names: set[str], seconds: float) -> Mapping[s
     with home.catalog() as catalog:
         while len(done) < len(names) and time.monotonic() < deadline:
             time.sleep(0.5)
-            newest = catalog.find(SessionFilter(state=State.SEALED, limit=len(names) + 1))
+            newest = catalog.find(SessionFilter(statuses=[Status.SEALED]), len(names) + 1)
             done = {record.name: record for record in newest if record.name in names}
     return done
 

@@ -1,6 +1,7 @@
 """`lucid list` and `lucid show`: finding sessions again."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -68,20 +69,23 @@ def test_a_document_of_a_session_has_all_that_is_known(archived: Archived) -> No
     assert (shown["failure"], shown["damages"]) == (None, [])
 
 
-def test_a_session_is_in_one_state_at_a_time(copied: Archived) -> None:
-    """The one that the list shows."""
-    states = [*State, "failed", "damaged"]
+def test_a_session_is_found_by_the_state_that_the_list_shows(copied: Archived) -> None:
+    states = [*State, "waiting", "failed", "quarantined", "damaged"]
     with copied.lucid.opened.catalog() as catalog:
         catalog.record_verification(UUID(copied.ids["b-empty"]), ["missing_object"], "2026-01-31T12:00:00Z")
         record = catalog.get(UUID(copied.ids["d-text.log"]))
         catalog.restore(replace(record, session_id=new_session_id(), state=State.RECORDED, seal=None, name="waiting"))
         failed = replace(record, session_id=new_session_id(), state=State.CHUNKED, seal=None, name="failed")
         catalog.restore(replace(failed, failure=Failure("encrypted_chunks", "it went wrong", permanent=False)))
+        again = Failure("chunks", "the disk is full", permanent=False, retry_at=datetime(2026, 2, 1, tzinfo=UTC))
+        catalog.restore(replace(failed, session_id=new_session_id(), name="due again", failure=again))
     found = {state: set(names(copied.lucid.json("list", "--state", state))) for state in states}
     assert {state: which for state, which in found.items() if which} == {
         "recorded": {"waiting"},
+        "waiting": {"waiting"},
         "sealed": {"a-cast.cast", "c-noise.bin", "d-text.log"},
-        "failed": {"failed"},
+        "failed": {"failed", "due again"},
+        "quarantined": {"failed"},
         "damaged": {"b-empty"},
     }
 

@@ -8,7 +8,7 @@ from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.course.partitions import PARTITIONS
 from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANIFEST, MERKLE_TREE, RECORDING
 from lucid_pipeline.intake.registration import register
-from lucid_pipeline.stores.catalog import SessionFilter, State
+from lucid_pipeline.stores.catalog import SessionFilter, State, Status
 from tests.cli.conftest import CAST
 from tests.cli.running import Up, instance_of, started
 from tests.cli.support import Lucid
@@ -61,7 +61,7 @@ def landed(lucid: Lucid) -> str:
 
     def session() -> str | None:
         with lucid.opened.catalog() as catalog:
-            found = catalog.find(SessionFilter(state=State.SEALED))
+            found = catalog.find(SessionFilter(statuses=[Status.SEALED]))
         return str(found[0].session_id) if found else None
 
     return eventually(session, 120, every=0.5)

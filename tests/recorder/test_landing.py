@@ -21,7 +21,7 @@ from lucid_pipeline.home import Home
 from lucid_pipeline.intake.names import IN_PROGRESS
 from lucid_pipeline.recorder.landing import Intake, LandingFolder
 from lucid_pipeline.recorder.walk import walk
-from lucid_pipeline.stores.catalog import Catalog, SessionFilter, SessionRecord, State
+from lucid_pipeline.stores.catalog import Catalog, SessionFilter, SessionRecord, State, Status
 from tests.lineage.support import CAST, Stages, home_in
 from tests.processes import eventually, ordinary_user
 
@@ -572,7 +572,7 @@ def test_what_may_not_be_read_is_told_and_stops_nothing(landing: Landing) -> Non
     for folder in ("closed", "listed"):
         (landing.path / folder).chmod(0o700)
     assert landing.names() == {"good.cast", "secret.cast"}
-    [failed] = landing.catalog.find(SessionFilter(failed=True))
+    [failed] = landing.catalog.find(SessionFilter(statuses=[Status.QUARANTINED]))
     assert failed.name == "secret.cast"
     assert failed.failure
     assert "Permission denied" in failed.failure.reason
@@ -583,7 +583,8 @@ def test_what_may_not_be_read_is_told_and_stops_nothing(landing: Landing) -> Non
     # And when it may be read, that is another state of it.
     (landing.path / "secret.cast").chmod(0o600)
     landing.settle()
-    assert [record.name for record in landing.catalog.find(SessionFilter(failed=False))].count("secret.cast") == 1
+    registered = landing.catalog.find(SessionFilter(statuses=[Status.REGISTERED]))
+    assert [record.name for record in registered].count("secret.cast") == 1
 
 
 # However much lies there.

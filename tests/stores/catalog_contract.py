@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -22,13 +22,20 @@ from lucid_pipeline.stores.catalog import (
     Catalog,
     Failure,
     Holding,
+    ListedState,
+    Order,
+    Position,
+    Proof,
     Seal,
     SessionFilter,
     SessionRecord,
+    Sort,
     Source,
     Stage,
     Standing,
     State,
+    Statistics,
+    Status,
 )
 from lucid_pipeline.stores.catalog_url import open_catalog
 
@@ -144,6 +151,7 @@ moments = st.builds(
 )
 times = moments.map(datetime.isoformat)
 no_times = st.sampled_from(["", "yesterday", "2026-03-01T00:00:00", "2026-02-30T00:00:00Z"])
+media_types = st.sampled_from(["video/mp4", "application/x-asciicast"])
 tags = st.dictionaries(names, names, max_size=3)
 records = st.builds(
     SessionRecord,
@@ -154,24 +162,46 @@ records = st.builds(
         SessionMetadata,
         user=st.none() | names,
         host=st.none() | names,
+        protocol=st.none() | names,
         started_at=st.none() | times | no_times,
         tags=tags,
     ),
-    failure=st.none() | st.just(FAILURE),
+    name=st.none() | names,
+    length=st.none() | st.integers(0, 2),
+    duration_ms=st.none() | st.integers(0, 2),
+    seal=st.none()
+    | st.builds(
+        lambda media_type, day: replace(SEAL, media_type=media_type, sealed_at=f"2026-03-0{day}T10:05:00.000Z"),
+        media_types,
+        st.integers(1, 3),
+    ),
+    failure=st.sampled_from([None, FAILURE, replace(FAILURE, permanent=False, retry_at=NOON)]),
+    verified_at=st.none() | st.just(REGISTERED_AT),
     damages=st.just(()) | st.just(("missing_object",)),
 )
 filters = st.builds(
     SessionFilter,
+    text=st.sampled_from([None, "", "-", "ann", "AN", "b", "bob ann", "%bo", "zoë", "ZOË", "b\0a", "nobody"]),
     user=st.none() | st.just("") | names,
     host=st.none() | st.just("") | names,
-    state=st.none() | st.sampled_from(State),
-    failed=st.none() | st.booleans(),
-    damaged=st.none() | st.booleans(),
+    protocol=st.none() | names,
+    media_type=st.none() | media_types,
+    statuses=st.just(()) | st.lists(st.sampled_from(Status), max_size=3),
+    proof=st.none() | st.sampled_from(Proof),
     since=st.none() | moments,
     until=st.none() | moments,
     tags=tags.filter(lambda chosen: len(chosen) < 3),
-    limit=st.none() | st.integers(0, 5),
 )
+# What is asked has one or two conditions mostly: with one of each kind, nothing would be found.
+mostly_empty = st.builds(
+    lambda wanted, kept: replace(SessionFilter(), **{name: getattr(wanted, name) for name in kept}),
+    filters,
+    st.sets(st.sampled_from([field.name for field in fields(SessionFilter)]), max_size=3),
+)
+orders = st.builds(Order, st.sampled_from(Sort), st.booleans())
+
+WORDS = {"ann": ["ann"], "Ann": ["ann"], "bob": ["bob"], "zoë": ["zoë"], "%": [], "a\0b": ["a", "b"]}
+ASKED = {"AN": ["an"], "bob ann": ["bob", "ann"], "%bo": ["bo"], "ZOË": ["zoë"], "b\0a": ["a", "b"], "-": [], "": []}
 
 
 def started(record: SessionRecord) -> datetime:
@@ -182,17 +212,74 @@ def started(record: SessionRecord) -> datetime:
     return moment if moment and moment.tzinfo else datetime.fromisoformat(record.registered_at)
 
 
+def status_of(record: SessionRecord) -> str:
+    if record.damages:
+        return "damaged"
+    if record.failure:
+        return "failed" if record.failure.retry_at else "quarantined"
+    return record.state
+
+
+def proof_of(record: SessionRecord) -> str | None:
+    if record.state != "sealed":
+        return None
+    found = "damaged" if record.damages else "intact"
+    return found if record.damages or record.verified_at else "never"
+
+
+def speaks_of(record: SessionRecord, text: str) -> bool:
+    metadata = record.metadata
+    texts = [record.name, metadata.user, metadata.host, metadata.protocol, *metadata.tags, *metadata.tags.values()]
+    words = [word for said in texts if said for word in WORDS[said]]
+    return all(any(word.startswith(asked) for word in words) for asked in ASKED.get(text, [text]))
+
+
 def fits(record: SessionRecord, wanted: SessionFilter) -> bool:
     return (
-        (not wanted.user or record.metadata.user == wanted.user)
+        (not wanted.text or speaks_of(record, wanted.text))
+        and (not wanted.user or record.metadata.user == wanted.user)
         and (not wanted.host or record.metadata.host == wanted.host)
-        and (wanted.state is None or record.state is wanted.state)
-        and (wanted.failed is None or (record.failure is not None) is wanted.failed)
-        and (wanted.damaged is None or bool(record.damages) is wanted.damaged)
+        and (not wanted.protocol or record.metadata.protocol == wanted.protocol)
+        and (not wanted.media_type or (record.seal is not None and record.seal.media_type == wanted.media_type))
+        and (not wanted.statuses or status_of(record) in wanted.statuses)
+        and (not wanted.proof or proof_of(record) == wanted.proof)
         and (wanted.since is None or started(record) >= wanted.since)
         and (wanted.until is None or started(record) < wanted.until)
         and wanted.tags.items() <= record.metadata.tags.items()
     )
+
+
+def place_of(record: SessionRecord, by: Sort) -> tuple[object, UUID]:
+    """What a record is sorted by: what is not known is less than anything."""
+    known = {
+        Sort.STARTED: started(record),
+        Sort.REGISTERED: None,
+        Sort.SEALED: record.seal.sealed_at if record.seal else "",
+        Sort.LENGTH: -1 if record.length is None else record.length,
+        Sort.DURATION: -1 if record.duration_ms is None else record.duration_ms,
+        Sort.USER: record.metadata.user or "",
+    }
+    return known[by], record.session_id
+
+
+def expected(sessions: list[SessionRecord], wanted: SessionFilter, order: Order) -> list[UUID]:
+    """The ids of those that fit, sorted."""
+    fitting = [record for record in sessions if fits(record, wanted)]
+    fitting.sort(key=lambda record: place_of(record, order.by), reverse=order.descending)
+    return [record.session_id for record in fitting]
+
+
+def all_pages(catalog: Catalog, wanted: SessionFilter, order: Order, limit: int) -> list[SessionRecord]:
+    """What all pages have, from the first to the last."""
+    found: list[SessionRecord] = []
+    place: Position | None = None
+    while True:
+        page = catalog.page(wanted, order, place, limit)
+        assert len(page.sessions) <= limit
+        found += page.sessions
+        place = page.next
+        if place is None:
+            return found
 
 
 class CatalogContract:
@@ -490,7 +577,7 @@ class CatalogContract:
         assert [record.session_id for record in catalog.longest_unverified(10)] == [old, later, new, never]
 
     def test_what_is_sealed_is_counted(self, catalog: Catalog) -> None:
-        assert catalog.holding() == Holding(0, 0)
+        assert catalog.holding() == Holding()
         for size in (2**40, 1):
             catalog.record_seal(register(catalog), replace(SEAL, stored_bytes=size))
         register(catalog)
@@ -619,7 +706,7 @@ class CatalogContract:
     def test_the_newest_session_comes_first_and_a_limit_keeps_it(self, catalog: Catalog) -> None:
         newest_first = sorted((register(catalog) for _ in range(5)), reverse=True)
         for limit in (None, 0, 1, 5, 6):
-            found = [record.session_id for record in catalog.find(SessionFilter(limit=limit))]
+            found = [record.session_id for record in catalog.find(SessionFilter(), limit)]
             assert found == newest_first[:limit]
 
     @pytest.mark.parametrize(
@@ -634,19 +721,172 @@ class CatalogContract:
 
     @settings(
         deadline=None,
-        max_examples=60,
+        max_examples=100,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
     )
     @given(sessions=st.lists(records, max_size=8, unique_by=lambda record: record.session_id), data=st.data())
-    def test_a_filter_finds_what_fits_it_and_nothing_else(
+    def test_what_fits_is_found_in_order_on_pages_of_any_size_and_nothing_else(
         self, new_url: Callable[[], str], sessions: list[SessionRecord], data: st.DataObject
     ) -> None:
         with closing(open_catalog(new_url())) as catalog:
-            for record in sessions:
-                catalog.restore(record)
-            for wanted in data.draw(st.lists(filters, min_size=1, max_size=10)):
-                fitting = sorted((r.session_id for r in sessions if fits(r, wanted)), reverse=True)
-                assert [r.session_id for r in catalog.find(wanted)] == fitting[: wanted.limit]
+            catalog.restore(*sessions)
+            for wanted in data.draw(st.lists(mostly_empty, min_size=1, max_size=10)):
+                order, limit = data.draw(orders), data.draw(st.integers(1, 5))
+                found = [record.session_id for record in all_pages(catalog, wanted, order, limit)]
+                assert found == expected(sessions, wanted, order)
+                fitting = expected(sessions, wanted, Order())
+                assert [record.session_id for record in catalog.find(wanted)] == fitting
+                assert [record.session_id for record in catalog.find(wanted, limit)] == fitting[:limit]
+
+    @pytest.mark.parametrize(
+        ("text", "name"),
+        [
+            ("zoë", "zoe\u0308.cast"),
+            ("ZOË", "zoë.cast"),
+            ("strasse", "STRAßE.cast"),
+            ("ﬁle", "file.cast"),
+            ("web-1", "WEB_12.log"),
+            ("  4711\t", "case(4711)"),
+            ("会议", "会议记录"),
+            ("\udcff", "\udcff"),
+        ],
+    )
+    def test_a_word_is_one_however_it_is_written(self, catalog: Catalog, text: str, name: str) -> None:
+        session_id = catalog.register(uuid7(), a_source(), name, SessionMetadata()).session_id
+        catalog.register(uuid7(), a_source("another"), "another", SessionMetadata())
+        assert [record.session_id for record in catalog.find(SessionFilter(text=text))] == [session_id]
+
+    def test_a_text_is_found_from_the_beginning_of_a_word_on(self, catalog: Catalog) -> None:
+        register(catalog)
+        for text, is_found in (("471", True), ("711", False), ("drop sess", True), ("drop session1", False)):
+            assert bool(catalog.find(SessionFilter(text=text))) is is_found
+
+    def test_a_session_is_found_by_the_beginning_of_its_id(self, catalog: Catalog) -> None:
+        wanted, other = UUID("0195a2b3-ced2-739e-b6b0-63f19b0caa07"), UUID("0195a2b4-ced2-739e-b6b0-63f19b0caa07")
+        for session_id in (wanted, other):
+            catalog.register(session_id, a_source(str(session_id)), "a.cast", METADATA)
+        for text in ("0195a2b3", "0195A2B3-", " 0195a2b3-ced2-7", str(wanted)):
+            assert [record.session_id for record in catalog.find(SessionFilter(text=text))] == [wanted]
+        assert catalog.find(SessionFilter(text="0195a2b")) == []
+        assert catalog.find(SessionFilter(text="ced2-739e")) == []
+        assert catalog.find(SessionFilter(text="0195a2b3", user="nobody")) == []
+
+    def test_what_looks_like_an_id_can_be_a_word_as_well(self, catalog: Catalog) -> None:
+        named = catalog.register(uuid7(), a_source(), "20260301.cast", METADATA).session_id
+        register(catalog)
+        assert [record.session_id for record in catalog.find(SessionFilter(text="20260301"))] == [named]
+
+    def test_a_session_is_found_by_what_it_is_shown_as(self, catalog: Catalog) -> None:
+        session_id, _other = register(catalog), catalog.register(uuid7(), a_source(), "a", SessionMetadata()).session_id
+
+        def shown() -> set[ListedState]:
+            listed = {state: catalog.find(SessionFilter(user="zoë", statuses=state.statuses)) for state in ListedState}
+            assert all(records in ([], [catalog.get(session_id)]) for records in listed.values())
+            return {state for state, records in listed.items() if records}
+
+        assert shown() == {ListedState.REGISTERED, ListedState.WAITING}
+        catalog.record_failure(session_id, replace(FAILURE, permanent=False, retry_at=NOON))
+        assert shown() == {ListedState.FAILED}
+        catalog.record_failure(session_id, FAILURE)
+        assert shown() == {ListedState.FAILED, ListedState.QUARANTINED}
+        catalog.hand_over(session_id, Stage.MERKLE_TREE, b"", State.HASHED)
+        assert shown() == {ListedState.HASHED, ListedState.WAITING}
+        catalog.record_seal(session_id, SEAL)
+        assert shown() == {ListedState.SEALED}
+        catalog.record_verification(session_id, ("root_mismatch",), REGISTERED_AT)
+        assert shown() == {ListedState.DAMAGED}
+
+    def test_what_was_a_duplicate_is_shown_as_waiting_again(self, catalog: Catalog) -> None:
+        first, again = self._duplicate(catalog, b"x" * 32)
+        [listed] = catalog.find(SessionFilter(statuses=[Status.DUPLICATE]))
+        assert listed.session_id == again
+        catalog.record_failure(first, FAILURE)
+        assert catalog.find(SessionFilter(statuses=[Status.DUPLICATE])) == []
+        assert catalog.get(again) in catalog.find(SessionFilter(statuses=[Status.REGISTERED]))
+
+    def test_a_proof_counts_for_the_newest_manifest(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+
+        def proofs() -> list[Proof]:
+            return [proof for proof in Proof if catalog.find(SessionFilter(proof=proof))]
+
+        assert proofs() == []
+        catalog.record_seal(session_id, SEAL)
+        assert proofs() == [Proof.NEVER]
+        catalog.record_verification(session_id, (), REGISTERED_AT)
+        assert proofs() == [Proof.INTACT]
+        catalog.record_verification(session_id, ("root_mismatch",), REGISTERED_AT)
+        assert proofs() == [Proof.DAMAGED]
+        catalog.record_seal(session_id, replace(SEAL, sequence=2))
+        assert proofs() == [Proof.NEVER]
+
+    def test_what_is_learnt_of_a_session_is_found_and_what_is_known_no_longer_is_not(self, catalog: Catalog) -> None:
+        session_id = catalog.register(uuid7(), a_source(), "a.cast", SessionMetadata()).session_id
+        catalog.complete(session_id, METADATA)
+        catalog.describe(session_id, 7, 8)
+        catalog.record_seal(session_id, SEAL)
+        for wanted in (
+            SessionFilter(text="zoë 4711 ssh"),
+            SessionFilter(user="zoë", host="db-1", protocol="ssh", media_type=SEAL.media_type),
+            SessionFilter(until=datetime(2026, 3, 2, tzinfo=UTC)),
+        ):
+            assert catalog.find(wanted) == [catalog.get(session_id)]
+        catalog.restore(replace(catalog.get(session_id), metadata=SessionMetadata(user="ann")))
+        assert catalog.find(SessionFilter(text="4711")) == catalog.find(SessionFilter(user="zoë")) == []
+        assert catalog.find(SessionFilter(text="ann")) == [catalog.get(session_id)]
+
+    @pytest.mark.parametrize("order", [Order(by, descending) for by in Sort for descending in (True, False)])
+    def test_sessions_that_come_meanwhile_put_none_on_two_pages(self, catalog: Catalog, order: Order) -> None:
+        known = {register(catalog) for _ in range(10)}
+        first = catalog.page(SessionFilter(), order, None, 5)
+        for _ in range(5):
+            register(catalog)
+        second = catalog.page(SessionFilter(), order, first.next, 100)
+        found = [record.session_id for record in (*first.sessions, *second.sessions)]
+        assert len(set(found)) == len(found)
+        assert known <= set(found)
+
+    def test_records_are_restored_all_or_none(self, catalog: Catalog) -> None:
+        first, second = a_record(), replace(a_record(), length=2**63)
+        with pytest.raises(PermanentError, match="64 bits"):
+            catalog.restore(first, second)
+        assert catalog.find(SessionFilter()) == []
+
+    def test_statistics_count_what_there_is_now(self, catalog: Catalog) -> None:
+        assert catalog.statistics(date(2026, 3, 1)) == Statistics({}, Holding(), {}, None)
+        early, late, _waiting, failed, unknown = (register(catalog) for _ in range(5))
+        catalog.describe(early, 1000)
+        catalog.describe(late, 30)
+        catalog.record_seal(early, replace(SEAL, stored_bytes=100))
+        catalog.record_seal(late, replace(SEAL, stored_bytes=20, sealed_at="2026-03-02T23:59:59.999Z"))
+        catalog.record_seal(unknown, replace(SEAL, stored_bytes=3, sealed_at="2026-02-28T00:00:00.000Z"))
+        catalog.record_failure(failed, FAILURE)
+        catalog.record_verification(late, (), "2026-03-05T00:00:00.000Z")
+        catalog.record_verification(unknown, ("root_mismatch",), "2026-03-04T00:00:00.000Z")
+        statistics = catalog.statistics(date(2026, 3, 1))
+        assert statistics.sessions == {
+            Status.SEALED: 2,
+            Status.DAMAGED: 1,
+            Status.REGISTERED: 1,
+            Status.QUARANTINED: 1,
+        }
+        assert statistics.sealed == catalog.holding() == Holding(3, 123, 1030)
+        assert statistics.sealed_by_day == {
+            date(2026, 3, 1): Holding(1, 100, 1000),
+            date(2026, 3, 2): Holding(1, 20, 30),
+        }
+        assert statistics.longest_unverified == SEAL.sealed_at
+
+    def test_a_session_that_is_sealed_anew_is_counted_once(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        for sequence, size, day in ((1, 100, 1), (2, 70, 3)):
+            sealed_at = f"2026-03-0{day}T10:05:00.000Z"
+            catalog.record_seal(session_id, replace(SEAL, sequence=sequence, stored_bytes=size, sealed_at=sealed_at))
+        catalog.describe(session_id, 1000)
+        statistics = catalog.statistics(date(2026, 3, 1))
+        assert statistics.sealed_by_day == {date(2026, 3, 3): Holding(1, 70, 1000)}
+        assert statistics.sealed == Holding(1, 70, 1000)
+        assert statistics.sessions == {Status.SEALED: 1}
 
     def test_threads_that_register_the_same_recordings_get_the_same_sessions(self, catalog: Catalog) -> None:
         fingerprints = [f"recording {n % 20}" for n in range(200)]

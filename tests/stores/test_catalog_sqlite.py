@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from lucid_pipeline.errors import LucidError, PermanentError, TransientError, UsageError
-from lucid_pipeline.stores import catalog_sqlite, sqlite_file
+from lucid_pipeline.stores import catalog_sqlite, sqlite_file, sqlite_listing
 from lucid_pipeline.stores.catalog import Catalog, SessionFilter, Stage, State
 from lucid_pipeline.stores.catalog_sqlite import SqliteCatalog
 from lucid_pipeline.stores.catalog_url import open_catalog
@@ -31,6 +31,18 @@ class TestSqliteCatalog(CatalogContract):
     def new_url(self, tmp_path: Path) -> Callable[[], str]:
         numbers = count()
         return lambda: f"sqlite:///{tmp_path}/{next(numbers)}.sqlite3"
+
+
+class TestSqliteCatalogOnWalks:
+    """What a large catalog does, with a small one."""
+
+    new_url = TestSqliteCatalog.new_url
+    test_what_fits = CatalogContract.test_what_fits_is_found_in_order_on_pages_of_any_size_and_nothing_else
+
+    @pytest.fixture(autouse=True)
+    def small_bounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, most in (("_FEW", 1), ("_MOST_WALKED", 3), ("_MOST_READ", 2)):
+            monkeypatch.setattr(sqlite_listing, name, most)
 
 
 @pytest.fixture
@@ -332,7 +344,7 @@ def test_a_damaged_catalog_is_one_clear_line(path: Path) -> None:
             register(catalog)
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
-    with closing(SqliteCatalog(path)) as catalog, pytest.raises(PermanentError, match="is damaged") as refused:
+    with pytest.raises(PermanentError, match="is damaged") as refused, closing(SqliteCatalog(path)) as catalog:
         catalog.find(SessionFilter())
     assert_clear(refused.value, path)
 
@@ -448,27 +460,6 @@ def test_a_catalog_that_finds_no_space_at_all_can_be_made_later(small_disk: Path
     with closing(SqliteCatalog(path)) as catalog:
         assert len(catalog.find(SessionFilter())) == 0
         register(catalog)
-
-
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        SessionFilter(user="ann", limit=50),
-        SessionFilter(host="db-1", limit=50),
-        SessionFilter(state=State.REGISTERED, limit=50),
-        SessionFilter(failed=True, limit=50),
-        SessionFilter(since=datetime(2026, 3, 1, tzinfo=UTC), until=datetime(2026, 3, 2, tzinfo=UTC)),
-        SessionFilter(tags={"case": "4711"}),
-        SessionFilter(tags={"case": "4711", "env": "prod"}, user="ann", state=State.SEALED),
-    ],
-)
-@pytest.mark.usefixtures("catalog")
-def test_a_filter_is_answered_from_an_index(path: Path, wanted: SessionFilter) -> None:
-    statement, values = catalog_sqlite._search(wanted)
-    with closing(sqlite3.connect(path)) as connection:
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
-    assert any(step.startswith("SEARCH sessions USING") for step in plan)
-    assert not any(step.startswith("SCAN") for step in plan)
 
 
 @pytest.mark.usefixtures("catalog")

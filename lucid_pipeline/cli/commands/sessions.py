@@ -1,6 +1,5 @@
 """`lucid list` and `lucid show`: what the catalog knows."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,23 +10,9 @@ from lucid_pipeline.cli.describe import session_document, session_facts, session
 from lucid_pipeline.cli.output import Json, Output, warn
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import load_settings
-from lucid_pipeline.stores.catalog import SessionFilter, State
+from lucid_pipeline.stores.catalog import ListedState, SessionFilter
 
 _LARGEST_LIMIT = 2**63 - 2  # one more is asked for, and that has to be a number that the catalog can hold
-
-
-class ListedState(StrEnum):
-    """What `lucid list` shows as the state of a session, which has one of these at a time."""
-
-    REGISTERED = "registered"
-    RECORDED = "recorded"
-    CHUNKED = "chunked"
-    ENCRYPTED = "encrypted"
-    HASHED = "hashed"
-    SEALED = "sealed"
-    DUPLICATE = "duplicate"
-    FAILED = "failed"
-    DAMAGED = "damaged"
 
 
 def list_sessions(
@@ -44,16 +29,13 @@ def list_sessions(
     wanted = SessionFilter(
         user=user,
         host=host,
-        state=State(state.value) if state and state.value in tuple(State) else None,
-        failed=state is ListedState.FAILED if state and state is not ListedState.DAMAGED else None,
-        damaged=state is ListedState.DAMAGED if state else None,
+        statuses=state.statuses if state else (),
         since=parse_moment(since, "--since") if since is not None else None,
         until=parse_moment(until, "--until") if until is not None else None,
         tags=parse_pairs(tag or [], "--tag"),
-        limit=limit + 1,
     )
     with Home(load_settings()).catalog() as catalog:
-        found = catalog.find(wanted)
+        found = catalog.find(wanted, limit + 1)
     records = found[:limit]
     Output(as_json).result([session_document(record) for record in records], session_table(records))
     if len(found) > limit:
