@@ -21,8 +21,11 @@ from lucid_pipeline.course.runs import PlannedRun
 from lucid_pipeline.course.stages import LINEAGE, RECORD, RECORDING
 from lucid_pipeline.errors import UsageError
 
-_TIMEOUT = httpx2.Timeout(15, connect=2, pool=2)
+_TIMEOUT = httpx2.Timeout(8, connect=2, pool=2)
 """Seconds; the first is for each part of an answer, and what goes before it."""
+
+_LONG_TIMEOUT = httpx2.Timeout(30, connect=2, pool=2)
+"""For what starts or ends something, and for what grows with the number of sessions."""
 
 _PAUSES = (0.1, 0.5)
 """Seconds before each further attempt at a question."""
@@ -43,9 +46,7 @@ class Dagster:
     def __init__(self, url: str) -> None:
         self._endpoint = _endpoint(url)
         # Proxies that the environment names are for other hosts: sessions' ids and tags are not theirs to see.
-        self._client = httpx2.AsyncClient(
-            timeout=_TIMEOUT, limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS), trust_env=False
-        )
+        self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS), trust_env=False)
 
     async def close(self) -> None:
         """Give up all connections."""
@@ -74,7 +75,7 @@ class Dagster:
 
     async def partition_keys(self) -> list[str]:
         """All partition keys, in the order of their definition."""
-        data = await self._ask(queries.PARTITION_KEYS, asset={"path": [RECORDING]})
+        data = await self._ask(queries.PARTITION_KEYS, timeout=_LONG_TIMEOUT, asset={"path": [RECORDING]})
         keys: list[str] = _expect(data["assetNodeOrError"], "AssetNode")["partitionKeys"]
         return keys
 
@@ -139,24 +140,30 @@ class Dagster:
             raise RunHasEnded(f"it ended with {run.status}")
         raise lost or NotCancelable(_why_not(run))
 
-    async def _ask(self, document: str, pauses: Sequence[float] = _PAUSES, **variables: Any) -> Found:
+    async def _ask(
+        self, document: str, pauses: Sequence[float] = _PAUSES, timeout: httpx2.Timeout | None = None, **variables: Any
+    ) -> Found:
         """What a question is answered, which may be asked more than once."""
+        timeout = timeout or _TIMEOUT
         for pause in pauses:
             try:
-                return await self._answer(document, variables)
+                return await self._answer(document, variables, timeout)
             except DagsterAway as error:
                 if isinstance(error.__cause__, httpx2.ReadTimeout):
                     raise  # it is there, and has more to do than it can
                 await asyncio.sleep(pause)
-        return await self._answer(document, variables)
+        return await self._answer(document, variables, timeout)
 
     async def _do(self, document: str, **variables: Any) -> Found:
         """What comes of something that must not be done twice."""
-        return await self._answer(document, variables, unsafe=True)
+        return await self._answer(document, variables, _LONG_TIMEOUT, unsafe=True)
 
-    async def _answer(self, document: str, variables: Mapping[str, Any], *, unsafe: bool = False) -> Found:
+    async def _answer(
+        self, document: str, variables: Mapping[str, Any], timeout: httpx2.Timeout, *, unsafe: bool = False
+    ) -> Found:
+        asked = {"query": document, "variables": variables}
         try:
-            response = await self._client.post(self._endpoint, json={"query": document, "variables": variables})
+            response = await self._client.post(self._endpoint, json=asked, timeout=timeout)
             answer = response.json()
         except _NEVER_SENT as error:
             raise DagsterAway from error

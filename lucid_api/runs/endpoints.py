@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from anyio import from_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
@@ -15,7 +14,9 @@ from lucid_api.access.auditing import AuditDep
 from lucid_api.access.callers import Caller
 from lucid_api.access.requirements import require
 from lucid_api.access.scopes import Scope
+from lucid_api.http.documented import headers
 from lucid_api.http.idempotency import IdempotencyKey, KeyInUse, KeyReused
+from lucid_api.http.links import next_page
 from lucid_api.problems import BadRequest, Forbidden, Invalid, NotFound, Unauthorized, Unavailable, problems
 from lucid_api.runs import events
 from lucid_api.runs.dagster import Dagster
@@ -76,14 +77,7 @@ class RunRequest(BaseModel):
     status_code=202,
     response_model=StartedRuns,
     responses={
-        202: {
-            "headers": {
-                "Location": {
-                    "description": "Where the run can be watched, or the list of them.",
-                    "schema": {"type": "string", "format": "uri-reference"},
-                }
-            }
-        },
+        202: {"headers": headers("Location")},
         **problems(*_ASKING_DAGSTER, NotFound, NothingToRun, KeyInUse, KeyReused, Invalid, Unavailable),
     },
 )
@@ -113,7 +107,7 @@ def start_runs(
     operation_id="list_runs",
     summary="Runs, newest first",
     responses={
-        200: {"headers": {"Link": {"description": 'The next page, with `rel="next"`.', "schema": {"type": "string"}}}},
+        200: {"headers": headers("Link")},
         **problems(*_ASKING_DAGSTER, Invalid),
     },
 )
@@ -156,9 +150,7 @@ async def list_runs(
             return RunList(runs=[])
     found = await services.dagster.runs(limit + 1, wanted, cursor)
     if len(found) > limit:
-        query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-        following = urlencode([*query, ("cursor", found[limit - 1].run_id)])
-        response.headers["Link"] = f'<{request.url.path}?{following}>; rel="next"'
+        response.headers.update(next_page(request, cursor=found[limit - 1].run_id))
     return RunList(runs=found[:limit])
 
 
@@ -224,7 +216,13 @@ async def stream_run_events(
     services: ServicesDep,
     caller: Reader,
     last_event_id: Annotated[
-        str | None, Header(pattern=f"^{events.ID}$", description="The id of the last event that the caller has.")
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            pattern=f"^{events.ID}$",
+            description="The id of the last event that the caller has.",
+            examples=["MTcz~4"],
+        ),
     ] = None,
 ) -> Response:
     """Tell what happens in a run as server-sent events, from its beginning until it has ended.
@@ -237,8 +235,8 @@ async def stream_run_events(
         return Response(status_code=204)
     stream = EventStream(services.dagster, run_id, position, services.stopping.is_set)
     await stream.begin()
-    headers = {"X-Accel-Buffering": "no"}  # proxies would keep events back until there are many
-    return _EventStreamResponse(stream.tell(), headers=headers)
+    # Proxies would keep events back until there are many.
+    return _EventStreamResponse(stream.tell(), headers={"X-Accel-Buffering": "no"})
 
 
 @router.get(
@@ -267,8 +265,8 @@ def _accepted(mark: str, started: Started) -> Response:
     answer = StartedRuns(request=mark, runs=started.runs, sessions=started.sessions)
     alone = len(started.runs) == 1
     place = f"/{started.runs[0].run_id}" if alone else f"?request={mark}"
-    headers = {"Location": f"/api/v1/runs{place}"}
-    return JSONResponse(answer.model_dump(mode="json"), status_code=202, headers=headers)
+    location = {"Location": f"/api/v1/runs{place}"}
+    return JSONResponse(answer.model_dump(mode="json"), status_code=202, headers=location)
 
 
 async def _sessions_of(run: Run, dagster: Dagster) -> list[str] | None:

@@ -22,7 +22,7 @@ from lucid_api.runs.decoding import Found, event_of
 from lucid_api.runs.models import Run, RunEnd
 from lucid_api.runs.problems import DagsterAway, DagsterFailed, TooManyStreams
 
-ID = r"[A-Za-z0-9+/=]{0,100}~(\d{1,4}|end)"
+ID = r"[A-Za-z0-9+/=]{0,100}~([0-9]{1,4}|end)"
 """What an id looks like."""
 
 _END = "end"

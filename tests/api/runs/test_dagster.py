@@ -146,6 +146,7 @@ def test_what_starts_something_is_asked_once_and_its_outcome_is_not_known(said: 
 
 def test_a_webserver_that_hangs_is_given_up_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dagster, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(dagster, "_LONG_TIMEOUT", 0.2)
     problem, asked = outcome(ask_run, HANGS)
     assert isinstance(problem, DagsterAway)
     assert asked == 1
