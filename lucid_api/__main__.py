@@ -22,7 +22,6 @@ from lucid_pipeline.settings import Settings, load_settings
 from lucid_pipeline.stores.audit_event import Action, Entry
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_EVERYWHERE = ("0.0.0.0", "::")
 _SECONDS_TO_END = 8
 """How long responses that are under way at SIGTERM may go on."""
 
@@ -45,6 +44,7 @@ def main() -> int:
                 log_config=None,
                 limit_concurrency=_MOST_CONNECTIONS,
                 server_header=False,
+                proxy_headers=settings.api_behind_proxy,
                 timeout_graceful_shutdown=_SECONDS_TO_END,
             )
             _tell_where(services)
@@ -85,8 +85,7 @@ def _listening(settings: Settings) -> socket.socket:
 def _tell_where(services: Services) -> None:
     """Say where to go, and how to be let in. The link counts once, so it may stand in a log that others read later."""
     settings = services.settings
-    host = _LOOPBACK[0] if settings.api_host in _EVERYWHERE else settings.api_host
-    place = f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
+    place = settings.public_api_url
     if not settings.api_authentication:
         sys.stderr.write(f"the session API answers everybody on this machine: {place}/\n")
         return

@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     )
     api_url: str = Field(default="", pattern=r"^(https?://[!-~]+)?$", description="where people reach the session API")
     api_authentication: bool = Field(default=True, description="whether the session API asks who is calling")
+    api_behind_proxy: bool = Field(default=False, description="whether a proxy says who calls the session API, and how")
     api_requests_per_minute: int = Field(
         default=3000, ge=60, le=1_000_000, description="how much one caller may ask of the session API"
     )
