@@ -80,7 +80,7 @@ class _KeyRequest(BaseModel):
         description="What people call it; it goes into the audit record.",
         examples=["nightly upload"],
     )
-    expires_in_days: Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=1, le=_MOST_DAYS)] | None = Field(
+    expires_in_days: Annotated[int, Field(strict=True, ge=1, le=_MOST_DAYS), BeforeValidator(_whole)] | None = Field(
         default=None, description="How long it is valid; null: until it is deleted.", examples=[90]
     )
 
