@@ -7,8 +7,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
+from lucid_pipeline.errors import LucidError
 from lucid_pipeline.home import Home
 from lucid_pipeline.stores.audit_event import Entry
 from lucid_pipeline.stores.audit_index import AuditFilter, FoundEvent, Place
@@ -17,6 +19,8 @@ GOES_ON_FOR = timedelta(minutes=10)
 """How long the same again, by the same caller, from the same address, of the same session, is the same event."""
 
 _MOST_REMEMBERED = 10_000
+_INDEXED_EVERY = 500
+"""Events after which the index is brought up to date even if nobody searches, so that nobody waits long for it."""
 
 
 class AuditRecord:
@@ -31,6 +35,7 @@ class AuditRecord:
         self._index = home.audit_index()
         self._lock = threading.Lock()
         self._going_on: OrderedDict[tuple[object, ...], float] = OrderedDict()
+        self._since_indexed = 0
 
     def append(self, *entries: Entry) -> None:
         """Record events; they are on the disk when this returns.
@@ -39,6 +44,14 @@ class AuditRecord:
             AuditUnavailable: they cannot be recorded, so what they are about must not be done.
         """
         self._log.append(*entries)
+        with self._lock:
+            self._since_indexed += len(entries)
+            due = self._since_indexed >= _INDEXED_EVERY
+            if due:
+                self._since_indexed = 0
+        if due:
+            with suppress(LucidError):  # whoever searches next is told
+                self._index.find(AuditFilter(), before=None, limit=0)
 
     def append_once(self, entry: Entry) -> None:
         """Record an event unless the same has been recorded within `GOES_ON_FOR`; its details count for nothing.
@@ -51,7 +64,7 @@ class AuditRecord:
         with self._lock:
             recorded = self._going_on.get(same)
         if recorded is None or now - recorded > GOES_ON_FOR.total_seconds():
-            self._log.append(entry)
+            self.append(entry)
             with self._lock:
                 self._going_on[same] = now
                 self._going_on.move_to_end(same)

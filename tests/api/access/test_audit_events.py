@@ -1,7 +1,9 @@
 """`GET /audit-events`: what was done, the newest first, for those who may; and that they looked."""
 
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,21 @@ def test_what_goes_on_is_recorded_once_in_a_while(
     now += 601
     record.append_once(playing)
     assert len(events(bare_home)) == 6
+
+
+def test_nobody_waits_long_for_the_index(bare_api: Api, monkeypatch: pytest.MonkeyPatch, bare_home: Path) -> None:
+    monkeypatch.setattr("lucid_api.access.audit_record._INDEXED_EVERY", 3)
+
+    def indexed() -> int:
+        with closing(sqlite3.connect(bare_home / "audit" / "index.sqlite3")) as connection:
+            [count] = connection.execute("SELECT COUNT(*) FROM events").fetchone()
+        return int(count)
+
+    counts = []
+    for _ in range(7):
+        bare_api.services.audit.append(Entry(Action.SIGN_OUT))
+        counts.append(indexed())
+    assert counts == [0, 0, 3, 3, 3, 6, 6]
 
 
 def test_what_could_not_be_recorded_is_tried_again(bare_api: Api, bare_home: Path) -> None:
