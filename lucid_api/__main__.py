@@ -34,6 +34,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)  # the server has its own while it runs, and then raises what it was sent again
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for talkative in ("httpx2", "uvicorn"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         settings = load_settings()
         _refuse_open_doors(settings)

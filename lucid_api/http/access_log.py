@@ -1,6 +1,7 @@
 """One line of JSON for each request, when its response has ended: who asked for what, and what came of it.
 
-The query is left out, since it can hold what somebody searched for, or a token.
+The query is left out, since it can hold what somebody searched for, or a token. Whoever asks every few seconds whether
+the service lives, and is told so, is left out as well.
 """
 
 import json
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lucid_api.http.request_ids import request_id_of
 
 LOGGER = "lucid_api.access"
+_LIVE = "/health/live"
 _SUBJECT = "lucid.subject"
 _log = logging.getLogger(LOGGER)
 
@@ -65,4 +67,5 @@ class AccessLog:
                 "complete": ended,
                 "ms": round((time.monotonic() - began) * 1000, 1),
             }
-            _log.info("%s", json.dumps(line, ensure_ascii=True))
+            if (scope["path"], status) != (_LIVE, 200):
+                _log.info("%s", json.dumps(line, ensure_ascii=True))
