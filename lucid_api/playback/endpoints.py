@@ -17,7 +17,7 @@ from lucid_api.access.callers import Caller
 from lucid_api.access.requirements import require
 from lucid_api.access.scopes import Scope
 from lucid_api.http.conditional import PreconditionFailed, repr_digest
-from lucid_api.http.cursors import cursor_of, place_of
+from lucid_api.http.cursors import Cursor, cursor_of, place_of
 from lucid_api.http.documented import content, headers, not_modified
 from lucid_api.http.links import next_page
 from lucid_api.http.ranges import RangeNotSatisfiable, Representation, select
@@ -183,7 +183,6 @@ ToMs = Annotated[
     int, Query(ge=0, le=_LATEST_MS, description="End of the span of time, in ms from the start.", examples=[120000])
 ]
 Limit = Annotated[int, Query(ge=1, le=5000, description="Most items of a page.", examples=[100])]
-Cursor = Annotated[str | None, Query(description="Where the page begins, from the `Link` of another.")]
 
 
 def _responses() -> dict[int | str, dict[str, Any]]:
