@@ -26,8 +26,10 @@ LARGEST_SIDECAR = 64 * 1024
 LARGEST_MARKER = 1024
 """Bytes that a marker may hold, such as a time or a checksum: a larger file with its ending is a recording."""
 
-_LARGEST_TEXT = 1024
-_MOST_TAGS = 100
+LONGEST_TEXT = 1024
+"""Bytes of a text in a sidecar."""
+
+MOST_TAGS = 100
 _SHOWN_CHARACTERS = 40
 _HINT = "mend or remove it, then retry the session"
 
@@ -37,8 +39,8 @@ def _check_text(text: str) -> str:
         length = len(text.encode())
     except UnicodeEncodeError:
         raise ValueError("not Unicode text") from None
-    if length > _LARGEST_TEXT:
-        raise ValueError(f"longer than {_LARGEST_TEXT} bytes")
+    if length > LONGEST_TEXT:
+        raise ValueError(f"longer than {LONGEST_TEXT} bytes")
     return text
 
 
@@ -50,19 +52,29 @@ def _check_time(text: str) -> str:
     return text
 
 
-_Text = Annotated[str, AfterValidator(_check_text)]
-_Time = Annotated[_Text, AfterValidator(_check_time)]
+SidecarText = Annotated[str, AfterValidator(_check_text)]
+"""Text of at most `LONGEST_TEXT` bytes."""
+
+SidecarTime = Annotated[SidecarText, AfterValidator(_check_time)]
+"""A time as in RFC 3339."""
+
+_Tags = dict[Annotated[SidecarText, Field(min_length=1)], SidecarText]
 
 
-class _Sidecar(Document):
-    user: _Text | None = None
-    host: _Text | None = None
-    protocol: _Text | None = None
-    started_at: _Time | None = None
-    ended_at: _Time | None = None
-    tags: Annotated[dict[Annotated[_Text, Field(min_length=1)], _Text], Field(max_length=_MOST_TAGS)] = Field(
-        default_factory=dict
-    )
+class Sidecar(Document):
+    """What may be said of a session by whoever brings its recording."""
+
+    user: SidecarText | None = None
+    host: SidecarText | None = None
+    protocol: SidecarText | None = None
+    started_at: SidecarTime | None = None
+    ended_at: SidecarTime | None = None
+    tags: Annotated[_Tags, Field(max_length=MOST_TAGS)] = Field(default_factory=dict)
+
+    @property
+    def metadata(self) -> SessionMetadata:
+        """The same as it is archived."""
+        return SessionMetadata.model_validate(self.model_dump())
 
 
 def read_sidecar(recording: Path) -> SessionMetadata | None:
@@ -79,7 +91,7 @@ def read_sidecar(recording: Path) -> SessionMetadata | None:
     if len(data) > LARGEST_SIDECAR:
         raise _refused(path, f"it has more than {LARGEST_SIDECAR // 1024} KiB")
     try:
-        return SessionMetadata.model_validate(_parse(data).model_dump())
+        return _parse(data).metadata
     except ValidationError as error:
         raise _refused(path, _reason(error)) from None
     except DoubleKey as error:
@@ -142,9 +154,9 @@ def _read(path: Path) -> bytes | None:
         os.close(descriptor)
 
 
-def _parse(data: bytes) -> _Sidecar:
+def _parse(data: bytes) -> Sidecar:
     fields: Any = parse(data)
-    return _Sidecar.model_validate(fields)
+    return Sidecar.model_validate(fields)
 
 
 def _reason(error: ValidationError) -> str:

@@ -83,7 +83,15 @@ def remove_recording(session_id: UUID, catalog: Catalog, verifier: Verifier) -> 
         pass
     except OSError as error:
         raise TransientError(f"cannot remove {path}: {error.strerror}") from error
+    _remove_folder_of(session_id, path.parent)
     catalog.release_source(session_id)
+
+
+def _remove_folder_of(session_id: UUID, folder: Path) -> None:
+    """Remove the folder that the session API made for this recording, unless something else has been put there."""
+    if folder.name == str(session_id):
+        with suppress(OSError), opened_folder(folder) as parent:
+            os.rmdir(folder.name, dir_fd=parent)
 
 
 def _archived_as(record: SessionRecord, catalog: Catalog) -> SessionRecord:

@@ -19,7 +19,7 @@ from lucid_pipeline.archive.recording import FileIdentity, open_recording, opene
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.errors import PermanentError, TransientError
 from lucid_pipeline.home import Home
-from lucid_pipeline.intake.names import is_in_progress
+from lucid_pipeline.intake.names import is_in_progress, received_in
 from lucid_pipeline.intake.registration import fingerprint, name_of
 from lucid_pipeline.intake.sidecar import MARKER_ENDING, SIDECAR_ENDING, is_beside, is_marker, recording_of
 from lucid_pipeline.paths import printable
@@ -126,8 +126,13 @@ class LandingFolder:
         self._told.turn()
         root = self._settings.landing_dir.resolve()
         self._root = str(root)
-        self._walk = walk(root, lambda path: not self._home.owns(Path(path)), self._refuse)
+        self._walk = walk(root, self._may_enter, self._refuse)
         return True
+
+    def _may_enter(self, folder: str) -> bool:
+        """Whether what lies in a folder can be recordings: not what is Lucid's own, nor what the API is receiving."""
+        path = Path(folder)
+        return received_in(path.name) is None and not self._home.owns(path)
 
     def _look_at(self, entry: Entry, look: "_Look") -> "_Found | None":
         """What is to be watched from now on, unless it is known, or in progress."""
