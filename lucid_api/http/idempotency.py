@@ -100,17 +100,28 @@ class IdempotentRequests:
             KeyInUse: another attempt has not ended.
             KeyReused: the key belongs to a request that asked for something else.
         """
+        with self.alone(subject, key):
+            yield self.attempt(subject, key, *asked)
+
+    def attempt(self, subject: str, key: str | None, *asked: str | bytes) -> Attempt:
+        """The attempt, for who is `alone` at it already, and learns late what is asked; the rest is as for `once`."""
         if key is None:
-            yield Attempt(None, lambda _response: None)
-            return
-        request = _digest(asked)
-        with self._alone(subject, key):
-            yield Attempt(
-                self._answered(subject, key, request), lambda response: self._remember(subject, key, request, response)
-            )
+            return Attempt(None, lambda _response: None)
+        request, name = _digest(asked), key
+        return Attempt(
+            self._answered(subject, name, request), lambda response: self._remember(subject, name, request, response)
+        )
 
     @contextmanager
-    def _alone(self, subject: str, key: str) -> Iterator[None]:
+    def alone(self, subject: str, key: str | None) -> Iterator[None]:
+        """Nobody else attempts the request meanwhile.
+
+        Raises:
+            KeyInUse: somebody does.
+        """
+        if key is None:
+            yield
+            return
         with self._lock:
             if (subject, key) in self._being_done:
                 raise KeyInUse("a request with this Idempotency-Key has not ended", headers={"Retry-After": "1"})
