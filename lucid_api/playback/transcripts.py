@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -21,6 +22,7 @@ from lucid_pipeline.archive.damage import Damage
 _KEPT_FOR = 600.0
 _MOST_WEIGHT = 64 * MIB
 _PATIENCE = 20.0
+_MOST_WAITING = 8
 _ENOUGH_SECONDS = 2.0
 """After so long a request is answered with what has been found, and says where to go on."""
 
@@ -49,6 +51,7 @@ class Transcripts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
+        self._queue = threading.BoundedSemaphore(_MOST_WAITING)
         self._kept: OrderedDict[tuple[bytes, int], tuple[float, Transcript]] = OrderedDict()
 
     def lines(
@@ -114,12 +117,23 @@ class Transcripts:
         key = (session.signed.envelope_sha256, number)
         if kept := self._recall(key):
             return kept
-        if not self._turn.acquire(timeout=_PATIENCE):
+        with self._turn_taken():
+            return self._recall(key) or self._keep(key, transcribe_stretch(session.cast, number))
+
+    @contextmanager
+    def _turn_taken(self) -> Iterator[None]:
+        """Wait for others who have a transcript made; not for many, as each who waits keeps a thread from others."""
+        if not self._queue.acquire(blocking=False):
             raise TooManyPlaybacks
         try:
-            return self._recall(key) or self._keep(key, transcribe_stretch(session.cast, number))
+            if not self._turn.acquire(timeout=_PATIENCE):
+                raise TooManyPlaybacks
+            try:
+                yield
+            finally:
+                self._turn.release()
         finally:
-            self._turn.release()
+            self._queue.release()
 
     def _recall(self, key: tuple[bytes, int]) -> Transcript | None:
         now = time.monotonic()

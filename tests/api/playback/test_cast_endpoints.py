@@ -1,6 +1,7 @@
 """`/sessions/{id}/transcript`, `/events` and `/matches`: what terminal casts say, by the page."""
 
 import re
+from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
 
@@ -181,6 +182,22 @@ def test_it_is_on_record_and_what_was_searched_is_not(own_player: Api, shapes: S
     [event] = recorded(home, action)
     assert event["session_id"] == session_id
     assert event["details"] == {}
+
+
+def test_nobody_waits_for_a_transcript_behind_many_or_for_long(
+    own_player: Api, shapes: Shapes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/sessions/{shapes.ids['demo']}/transcript"
+    playing = own_player.services.playing
+    assert playing is not None
+    with monkeypatch.context() as changed, playing.transcripts._turn:
+        changed.setattr(transcripts, "_PATIENCE", 0.05)
+        assert_problem(own_player.get(path, PLAY), 503, "too-many-playbacks")
+    with ExitStack() as others:
+        for _ in range(transcripts._MOST_WAITING):
+            others.enter_context(playing.transcripts._queue)
+        assert_problem(own_player.get(path, PLAY), 503, "too-many-playbacks")
+    assert own_player.get(path, PLAY).status_code == 200
 
 
 def test_a_transcript_is_made_once_and_not_after_the_session_was_shredded(
