@@ -18,6 +18,7 @@ from lucid_api.health.metrics import Metrics
 from lucid_api.http.idempotency import IdempotentRequests
 from lucid_api.playback.playing import Playing
 from lucid_api.proofs.proven import ProvenSessions
+from lucid_api.proofs.sending import ObjectsInMemory
 from lucid_api.proofs.verifications import Verifications
 from lucid_api.runs.dagster import Dagster
 from lucid_api.runs.events import Streams
@@ -43,6 +44,7 @@ class Services:
     trusted: Sequence[PublicKey]
     keys: Keys | None
     proven: ProvenSessions
+    objects: ObjectsInMemory
     verifications: Verifications
     playing: Playing | None
     state: StateDatabase
@@ -97,6 +99,7 @@ def opened_services(settings: Settings) -> Iterator[Services]:
             trusted=verifier.trusted,
             keys=keys,
             proven=proven,
+            objects=ObjectsInMemory(),
             verifications=verifications,
             playing=playing,
             state=state,

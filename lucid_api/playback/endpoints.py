@@ -20,9 +20,10 @@ from lucid_api.http.conditional import PreconditionFailed, repr_digest
 from lucid_api.http.cursors import Cursor, cursor_of, place_of
 from lucid_api.http.documented import content, headers, not_modified
 from lucid_api.http.links import next_page
+from lucid_api.http.parts import PartsResponse
 from lucid_api.http.ranges import RangeNotSatisfiable, Representation, select
 from lucid_api.playback.casts import Cast, NotATerminal, Position
-from lucid_api.playback.content import SAFE_TYPES, PlaybackResponse, disposition, safe_media_type
+from lucid_api.playback.content import SAFE_TYPES, disposition, safe_media_type
 from lucid_api.playback.documents import EventsPage, MatchPage, TranscriptPage
 from lucid_api.playback.events import page_of_events
 from lucid_api.playback.open_sessions import NoKeySlot, OpenSession
@@ -173,7 +174,7 @@ def get_content(
         playback.close()
         raise
     failed = partial(_record_failure, audit, action, session)
-    return PlaybackResponse(playback, selection.status, selection.headers, media_type, failed)
+    return PartsResponse(playback, selection.status, selection.headers, media_type, failed)
 
 
 FromMs = Annotated[

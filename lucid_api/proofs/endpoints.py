@@ -4,12 +4,11 @@ What this service sends of an archive it has verified: what does not verify is a
 and where it lies. Nothing here takes a secret to make, or to check.
 """
 
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from lucid_api.access.callers import Caller
 from lucid_api.access.requirements import require
@@ -17,10 +16,12 @@ from lucid_api.access.scopes import Scope
 from lucid_api.http.conditional import PreconditionFailed, conditional, repr_digest
 from lucid_api.http.documented import content, headers, not_modified
 from lucid_api.http.links import next_page
+from lucid_api.http.parts import PartsResponse
 from lucid_api.http.ranges import RangeNotSatisfiable, Representation, select
 from lucid_api.problems import Damaged, Forbidden, NotFound, Unauthorized, Unavailable, problems
 from lucid_api.proofs.documents import ChunkPage, InclusionProof
 from lucid_api.proofs.proven import NotSealed, ProvenSession
+from lucid_api.proofs.sending import TooManyObjects
 from lucid_api.services import RecordDep, ServicesDep
 from lucid_pipeline.archive.fetch import fetch_stored
 from lucid_pipeline.archive.layout import LAST_SEQUENCE
@@ -51,7 +52,6 @@ _ENVELOPE_SCHEMA = {
 _OBJECT = "application/octet-stream"
 _JSON = "application/json"
 _CHUNK_HEADERS = ("ETag", "Cache-Control", "Repr-Digest", "Accept-Ranges")
-_PIECE = 256 * 1024
 
 Sequence = Annotated[
     int | None,
@@ -156,7 +156,7 @@ _CHUNK_RESPONSES = {
     206: content(_OBJECT, "The part that was asked for.", *_CHUNK_HEADERS, "Content-Length", "Content-Range"),
     **not_modified("Cache-Control", "Repr-Digest", "Accept-Ranges"),
     **_PROBLEMS,
-    **problems(RangeNotSatisfiable),
+    **problems(RangeNotSatisfiable, Unavailable, TooManyObjects),
 }
 
 
@@ -202,14 +202,13 @@ def get_chunk(
     )
     if selection.status == HTTPStatus.NOT_MODIFIED:
         return Response(status_code=selection.status, headers=selection.headers)
-    data = fetch_stored(chunk, services.archive)[selection.start : selection.stop]
-    return StreamingResponse(_pieces(data), selection.status, selection.headers, _OBJECT)
-
-
-def _pieces(data: memoryview) -> Iterator[memoryview]:
-    """A large body in pieces, each of which waits for a slow caller before the next one is copied."""
-    for at in range(0, len(data), _PIECE):
-        yield data[at : at + _PIECE]
+    place = services.objects.take(chunk.length)
+    try:
+        place.put(fetch_stored(chunk, services.archive)[selection.start : selection.stop])
+    except BaseException:
+        place.close()
+        raise
+    return PartsResponse(place, selection.status, selection.headers, _OBJECT)
 
 
 @router.get(

@@ -16,8 +16,7 @@ import pytest
 
 from lucid_api.access import api_keys
 from lucid_api.access.scopes import Scope
-from lucid_api.playback import content
-from lucid_api.playback.content import PlaybackResponse
+from lucid_api.http.parts import PartsResponse
 from lucid_api.playback.playbacks import Playback, Playbacks
 from lucid_api.state import StateDatabase
 from lucid_pipeline.archive.chunking import MIB
@@ -154,7 +153,7 @@ class Parts:
     async def answer(self, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
         self.playback.begin()
         headers = {"Content-Length": "100000"}
-        response = PlaybackResponse(self.playback, 200, headers, "video/mp4", self.failures.append)
+        response = PartsResponse(self.playback, 200, headers, "video/mp4", self.failures.append)
         with anyio.fail_after(PATIENCE):
             await response({"type": "http"}, receive, send)
 
@@ -164,7 +163,7 @@ async def _never() -> Any:
 
 
 def test_whoever_takes_nothing_for_long_frees_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr("lucid_api.http.parts.STALLED_SECONDS", 0.2)
     parts, taken = Parts(), []
 
     async def take_three(message: Any) -> None:
