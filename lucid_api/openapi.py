@@ -28,6 +28,7 @@ _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _SERVERS = [{"url": "/", "description": "The host that sends this document; by itself http://127.0.0.1:8087."}]
 
 _TAGS = {
+    "sessions": "Sessions: found, described, counted; recordings brought.",
     "access": "Who asks, what they may do, the keys that they send, and the record of what was done.",
     "playback": "What was recorded, decrypted and verified: as bytes, as text, as events.",
     "proofs": "What lets anybody check a session without trusting this service.",

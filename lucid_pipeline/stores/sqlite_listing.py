@@ -43,7 +43,7 @@ _FEW = 2_000
 _MOST_WALKED = 200_000  # entries of an index, which hold all that is asked: 0.1 µs each
 _MOST_READ = 20_000  # rows, 2 µs each
 
-_NO_TIME = -(2**63)
+_NO_TIME = -(2**62)
 _NO_NUMBER = -1
 _LAST = "\U0010ffff"  # no word has it
 

@@ -1,0 +1,1 @@
+"""Sessions: found, described, counted; and recordings that are brought."""
