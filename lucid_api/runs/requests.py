@@ -13,7 +13,7 @@ from lucid_api.runs.dagster import Dagster
 from lucid_api.runs.models import Outcome, RequestedSession, Run, RunStatus
 from lucid_api.runs.problems import OutcomeUnknown
 from lucid_pipeline.course.claims import claimed_partitions
-from lucid_pipeline.course.partitions import Partitions
+from lucid_pipeline.course.partitions import LONGEST_RANGE, Partitions
 from lucid_pipeline.course.progress import stages_left, standings_before
 from lucid_pipeline.course.runs import PlannedRun, planned_runs
 from lucid_pipeline.course.stages import LEGS, Leg, leg_of
@@ -26,7 +26,7 @@ REQUEST_TAG = "lucid/request"
 MOST_RUNS = 20
 """Runs that one request starts: each takes Dagster a fifth of a second. What is left waits for its turn."""
 
-_MOST_WAITING = 2000
+_MOST_WAITING = MOST_RUNS * LONGEST_RANGE
 _MOST_UNFINISHED = 1000
 _LOOKS = 3
 _PAUSE_SECONDS = 1.0
@@ -58,7 +58,7 @@ class RunStarter:
         """Start runs for sessions that wait, nearest to their end first."""
         now = datetime.now(UTC)
         waiting = [self.catalog.waiting(standings_before(leg.stages), now, _MOST_WAITING) for leg in reversed(LEGS)]
-        return self._start([record for of_leg in waiting for record in of_leg])
+        return self._start([record for of_leg in waiting for record in of_leg][:_MOST_WAITING])
 
     def start(self, session_ids: Sequence[UUID]) -> Started:
         """Start runs for these sessions; those that have failed are tried again, as if they never had.

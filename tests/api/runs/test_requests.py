@@ -17,6 +17,8 @@ from lucid_api.runs.dagster import Dagster
 from lucid_api.runs.models import Outcome
 from lucid_api.runs.problems import DagsterAway, OutcomeUnknown
 from lucid_api.runs.requests import RunStarter, Started
+from lucid_pipeline.instance.opened import open_instance
+from lucid_pipeline.instance.processes import registered_process
 from tests.api.live import Live
 
 T = TypeVar("T")
@@ -125,3 +127,27 @@ def test_the_same_request_again_goes_on_where_it_broke_off(live: Live) -> None:
     assert outcomes(started)[0][1] == run_id
     for run in started.runs:
         assert live.ended(run.run_id)["status"] == "success"
+
+
+def test_a_request_starts_so_many_runs_and_the_others_wait_for_their_turn(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "MOST_RUNS", 1)
+    near, far = live.record(), live.record()
+    live.take_on(near)
+    mark = token_hex(8)
+    started = ask(live, mark, lambda starter: starter.start([far, near]))
+    [run_id] = runs_of(live, mark)
+    assert outcomes(started) == [(Outcome.WAITING, None), (Outcome.STARTED, run_id)], "the one nearest to its end"
+    live.ended(run_id)
+    live.take_on(far)
+
+
+def test_what_lucid_archive_has_claimed_is_left_to_it(live: Live) -> None:
+    session_id = live.record()
+    folder = live.lucid.home / "dagster"
+    with open_instance(folder) as instance, registered_process(instance, folder) as process:
+        process.claim([str(session_id)])
+        started = ask(live, token_hex(8), lambda starter: starter.start([session_id]))
+    assert outcomes(started) == [(Outcome.IN_HAND, None)]
+    assert started.runs == []
