@@ -15,6 +15,7 @@ from lucid_api.access.models import ApiKeyList, AuditEventList
 from lucid_api.access.scopes import DESCRIPTIONS, Role, Scope
 from lucid_api.access.sign_in import SIGN_IN, own_path
 from lucid_api.pages import assets
+from lucid_api.pages.plots import Sizes, plot
 from lucid_api.pages.query import Asked, PageRoute
 from lucid_api.pages.rendering import PLAIN, WITH_DRAWINGS, WITH_PLAYER, page
 from lucid_api.pages.session_view import (
@@ -26,17 +27,34 @@ from lucid_api.pages.session_view import (
     proven_of,
     sizes_of,
 )
+from lucid_api.playback.content import SAFE_TYPES
 from lucid_api.proofs.documents import VerificationPage
 from lucid_api.proofs.verification_endpoints import list_verifications
-from lucid_api.runs.endpoints import Reader, get_lineage, get_run, list_runs
+from lucid_api.runs.endpoints import get_lineage, get_run, list_runs
 from lucid_api.runs.models import Lineage, RunDetail, RunList, RunStatus
 from lucid_api.services import RecordDep, ServicesDep
+from lucid_api.sessions.documents import SessionPage, StatisticsDocument
+from lucid_api.sessions.endpoints import Reader, get_statistics, list_sessions
 from lucid_pipeline.stores.audit_event import Action
+from lucid_pipeline.stores.catalog import ListedState, Proof
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 router.include_router(assets.router)
 
 _FEW = 5
+_FILTERS = (
+    "user",
+    "host",
+    "protocol",
+    "state",
+    "verified",
+    "media_type",
+    "tag",
+    "started_after",
+    "started_before",
+)
+"""Those that are folded away unless one is set."""
+
 _NEXT = re.compile(r'<([^>]*)>; rel="next"')
 
 
@@ -50,6 +68,39 @@ def _next_of(response: Response) -> str | None:
 def sign_in_page(token: str = "", next: str = "/") -> Response:  # noqa: A002 - that is its name in the address
     """Where a browser is signed in: by the link that leads here, or by a key."""
     return page("sign_in.html", token=token, next=own_path(next), trouble=None)
+
+
+@router.get("/")
+def sessions_page(
+    request: Request, response: Response, caller: Reader, found: Annotated[SessionPage, Depends(list_sessions)]
+) -> Response:
+    """The sessions that are like what was asked for."""
+    asked = Asked(request)
+    return page(
+        "sessions.html",
+        caller,
+        sessions=found.sessions,
+        asked=asked,
+        filtered=any(getattr(asked, name) for name in _FILTERS),
+        states=list(ListedState),
+        proofs=list(Proof),
+        media_types=sorted(SAFE_TYPES),
+        next=_next_of(response),
+    )
+
+
+@router.get("/statistics")
+def statistics_page(caller: Reader, found: Annotated[StatisticsDocument, Depends(get_statistics)]) -> Response:
+    """How much there is."""
+    return page(
+        "statistics.html",
+        caller,
+        found=found,
+        bytes=plot([Sizes(str(day.day), day.raw_bytes, day.stored_bytes) for day in found.days]),
+        sessions=plot(
+            [Sizes(str(day.day), 0, day.sessions) for day in found.days], lambda day: f"{day.name}: {day.stored}"
+        ),
+    )
 
 
 @router.get("/sessions/{session_id}")
@@ -109,7 +160,7 @@ def runs_page(
         caller,
         runs=found.runs,
         statuses=list(RunStatus),
-        query=Asked(request.query_params),
+        asked=Asked(request),
         next=_next_of(response),
     )
 
@@ -130,7 +181,7 @@ def audit_page(
         caller,
         found=found,
         actions=list(Action),
-        query=Asked(request.query_params),
+        asked=Asked(request),
         next=_next_of(response),
     )
 

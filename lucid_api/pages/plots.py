@@ -1,6 +1,6 @@
 """Small plots of what is stored, and what it was before: bars that a template draws, in the units of its drawing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lucid_pipeline.units import size
@@ -47,13 +47,30 @@ class Plot:
         return any(bar.damaged for bar in self.bars)
 
 
-def plot(sizes: Sequence[Sizes]) -> Plot:
-    """A place for each; neighbours share one where they are too many."""
+def in_bytes(found: Sizes) -> str:
+    """What a place says of bytes."""
+    return f"{found.name}: {size(found.raw)}, stored {size(found.stored)}{', damaged' if found.damaged else ''}"
+
+
+def plot(sizes: Sequence[Sizes], told: Callable[[Sizes], str] = in_bytes) -> Plot:
+    """A place for each, with what is told of it; neighbours share one where they are too many."""
     step = -(-len(sizes) // _MOST_BARS) or 1
     shown = [_together(sizes[first : first + step]) for first in range(0, len(sizes), step)]
     highest = max((max(found.raw, found.stored) for found in shown), default=0) or 1
     width = WIDTH / max(len(shown), 1)
-    return Plot([_bar(found, place * width, width, highest) for place, found in enumerate(shown)], highest)
+    scale = HEIGHT / highest
+    bars = [
+        Bar(
+            told(found),
+            x=round(place * width, 2),
+            width=round(width * 0.9, 2),
+            raw=round(found.raw * scale, 2),
+            stored=round(found.stored * scale, 2),
+            damaged=found.damaged,
+        )
+        for place, found in enumerate(shown)
+    ]
+    return Plot(bars, highest)
 
 
 def _together(parts: Sequence[Sizes]) -> Sizes:
@@ -61,9 +78,3 @@ def _together(parts: Sequence[Sizes]) -> Sizes:
         return parts[0]
     raw, stored = sum(part.raw for part in parts), sum(part.stored for part in parts)
     return Sizes(f"{parts[0].name} to {parts[-1].name}", raw, stored, any(part.damaged for part in parts))
-
-
-def _bar(found: Sizes, x: float, width: float, highest: int) -> Bar:
-    title = f"{found.name}: {size(found.raw)}, stored {size(found.stored)}{', damaged' if found.damaged else ''}"
-    scale = HEIGHT / highest
-    return Bar(title, round(x, 2), round(width * 0.9, 2), found.raw * scale, found.stored * scale, found.damaged)

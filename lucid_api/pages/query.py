@@ -1,4 +1,4 @@
-"""The query of a page as its forms send it, brought into the form that the operations take."""
+"""The query of a page: as its forms send it, as the operations take it, and as its links change it."""
 
 import re
 from collections.abc import Callable, Coroutine
@@ -11,14 +11,32 @@ from fastapi.routing import APIRoute
 from starlette.responses import RedirectResponse, Response
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_OF_A_PAGE = ("cursor",)
 
 
-class Asked(dict[str, str]):
-    """What was asked, for the fields of a form: what was not asked is empty."""
+class Asked:
+    """What was asked of a page, for the fields of its form and for links to the same page."""
 
-    def __missing__(self, name: str) -> str:
-        """Nothing."""
-        return ""
+    def __init__(self, request: Request) -> None:
+        self._path = request.url.path
+        self._given = request.query_params
+
+    def __bool__(self) -> bool:
+        """Whether anything was."""
+        return bool(self._given)
+
+    def __getattr__(self, name: str) -> str:
+        """The value of a parameter, empty where there was none."""
+        return self._given.get(name, "")
+
+    def all(self, name: str) -> list[str]:
+        """All values of a parameter; one that is empty where there was none."""
+        return self._given.getlist(name) or [""]
+
+    def but(self, **changed: str) -> str:
+        """The address of the first page of the same, but for these parameters; those that get empty are left out."""
+        kept = [(name, value) for name, value in self._given.multi_items() if name not in (*changed, *_OF_A_PAGE)]
+        return _address(self._path, [*kept, *((name, value) for name, value in changed.items() if value)])
 
 
 class PageRoute(APIRoute):
@@ -36,8 +54,7 @@ class PageRoute(APIRoute):
             given = request.query_params.multi_items()
             wanted = [(name, _moment(value)) for name, value in given if value]
             if wanted != given and request.method == "GET":
-                query = urlencode(wanted)
-                return RedirectResponse(request.url.path + (f"?{query}" if query else ""), HTTPStatus.SEE_OTHER)
+                return RedirectResponse(_address(request.url.path, wanted), HTTPStatus.SEE_OTHER)
             return await handle(request)
 
         return answer
@@ -45,3 +62,7 @@ class PageRoute(APIRoute):
 
 def _moment(value: str) -> str:
     return f"{value}T00:00:00Z" if _DAY.fullmatch(value) else value
+
+
+def _address(path: str, query: list[tuple[str, str]]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path

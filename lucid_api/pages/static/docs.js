@@ -15,3 +15,8 @@ SwaggerUIBundle({
   syntaxHighlight: false,
   validatorUrl: null,
 });
+
+// Swagger UI leaves the choice of an example without a name.
+new MutationObserver(() => {
+  for (const choice of place.querySelectorAll("select:not([aria-label])")) choice.setAttribute("aria-label", "Show");
+}).observe(place, { childList: true, subtree: true });

@@ -21,6 +21,13 @@ document.addEventListener("keydown", (event) => {
   actions[key]();
 });
 
+// A page knows where the next one begins, and not where the one before did: that is remembered on the way.
+const next = document.querySelector("a[rel=next]");
+const previous = document.querySelector("a[rel=prev]");
+const before = sessionStorage.getItem(location.href);
+if (next) next.addEventListener("click", () => sessionStorage.setItem(next.href, location.href));
+if (previous && before) Object.assign(previous, { href: before, hidden: false });
+
 function go(step) {
   const now = links.indexOf(document.activeElement);
   const next = now < 0 ? 0 : Math.min(Math.max(now + step, 0), links.length - 1);

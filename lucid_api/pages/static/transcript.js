@@ -74,10 +74,10 @@ async function ask(url) {
   return { ...(await response.json()), next };
 }
 
-/** Shows which line is the newest at a time. */
+/** Shows which line is the newest at a time; lines have theirs rounded to milliseconds. */
 function follow(lines, seconds) {
   if (seconds === undefined) return;
-  const newest = [...lines.children].findLast((item) => item.dataset.ms <= seconds * 1000);
+  const newest = [...lines.children].findLast((item) => item.dataset.ms <= Math.ceil(seconds * 1000));
   const shown = lines.querySelector("[aria-current]");
   if (newest === shown) return;
   shown?.removeAttribute("aria-current");

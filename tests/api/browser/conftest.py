@@ -104,8 +104,8 @@ def browser() -> Iterator[Browser]:
 def signed_in(browser: Browser, served: Served) -> Any:
     """What a browser keeps once somebody has followed the link that the service printed."""
     with visiting(browser, served.url) as visitor:
-        visitor.goes_to(served.link + "&next=/audit").get_by_role("button", name="Sign in").click()
-        visitor.page.wait_for_selector("text=Signed in")
+        visitor.goes_to(served.link).get_by_role("button", name="Sign in").click()
+        visitor.page.wait_for_url(f"{served.url}/")
         return visitor.context.storage_state()
 
 
