@@ -56,6 +56,25 @@ def test_a_table_reads_back_with_its_root_and_sum(lengths: list[int]) -> None:
     assert again.stored_bytes == sum(lengths)
 
 
+@given(
+    st.lists(
+        st.builds(
+            ChunkObject,
+            index=st.integers(0, 2**64 - 1),
+            key=st.text(st.characters(exclude_categories=["Cs"])),
+            length=st.integers(2**53 - 2, 2**53 + 2) | st.integers(0, 2**64 - 1),
+            sha256=st.binary(min_size=32, max_size=32),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    st.integers(0, 2**53 - 1),
+)
+def test_it_is_written_as_any_canonical_document(objects: list[ChunkObject], stream_id: int) -> None:
+    whole = ChunkTable(session_id=SESSION, stream_id=stream_id, objects=objects)
+    assert whole.encode() == canonical.encode(whole.model_dump(mode="json", by_alias=True))
+
+
 @pytest.mark.parametrize("chunk_size", CHUNK_SIZES)
 def test_an_object_is_never_larger_than_the_largest_chunk_makes_it(chunk_size: int) -> None:
     largest = encrypted_length(frame_capacity(chunk_size))
