@@ -15,6 +15,7 @@ from typing_extensions import override
 from lucid_api.access import sign_in_links
 from lucid_api.access.sign_in import SIGN_IN
 from lucid_api.app import create_app
+from lucid_api.http.connections import MOST_CONNECTIONS, Connection
 from lucid_api.services import Services, opened_services
 from lucid_pipeline.errors import LucidError, TransientError, UsageError
 from lucid_pipeline.lifeline import show_as
@@ -24,8 +25,6 @@ from lucid_pipeline.stores.audit_event import Action, Entry
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SECONDS_TO_END = 8
 """How long responses that are under way at SIGTERM may go on."""
-
-_MOST_CONNECTIONS = 256
 
 
 def main() -> int:
@@ -44,7 +43,9 @@ def main() -> int:
                 create_app(services),
                 access_log=False,  # Lucid writes its own, without queries
                 log_config=None,
-                limit_concurrency=_MOST_CONNECTIONS,
+                http=Connection,
+                ws="none",
+                limit_concurrency=MOST_CONNECTIONS,
                 server_header=False,
                 proxy_headers=settings.api_behind_proxy,
                 timeout_graceful_shutdown=_SECONDS_TO_END,
