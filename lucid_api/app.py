@@ -24,13 +24,22 @@ from lucid_api.proofs import signing_keys
 from lucid_api.proofs import verification_endpoints as verifications
 from lucid_api.runs import endpoints as runs
 from lucid_api.services import Services
+from lucid_api.sessions import upload_endpoints as uploads
 from lucid_api.sessions import endpoints as sessions
 from lucid_pipeline import __version__
 
 _LARGEST_BODY = 1024 * 1024
 """Bytes of a request, but for an operation that says otherwise."""
 
-_ROUTERS = (sessions.router, access.router, proofs.router, verifications.router, playback.router, runs.router)
+_ROUTERS = (
+    sessions.router,
+    uploads.router,
+    access.router,
+    proofs.router,
+    verifications.router,
+    playback.router,
+    runs.router,
+)
 """Below `/api/v1`."""
 
 

@@ -57,7 +57,7 @@ _PLAYED = ("get_content", "head_content", "get_transcript", "list_session_events
 _OF_A_RUN = ("get_run", "cancel_run", "stream_run_events")
 _LINKS: Sequence[tuple[str, str, Mapping[str, str], Sequence[str]]] = (
     ("list_sessions", "200", {"session_id": "$response.body#/sessions/0/session_id"}, _OF_A_SESSION + _PLAYED),
-    ("upload_session", "201", {"session_id": "$response.body#/session_id"}, ("get_session",)),
+    ("upload_recording", "202", {"session_id": "$response.body#/session_id"}, ("get_session", "get_lineage")),
     (
         "list_chunks",
         "200",

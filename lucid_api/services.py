@@ -22,6 +22,7 @@ from lucid_api.proofs.sending import ObjectsInMemory
 from lucid_api.proofs.verifications import Verifications
 from lucid_api.runs.dagster import Dagster
 from lucid_api.runs.events import Streams
+from lucid_api.sessions.uploads import Uploads
 from lucid_api.state import StateDatabase
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys
@@ -47,6 +48,7 @@ class Services:
     objects: ObjectsInMemory
     verifications: Verifications
     playing: Playing | None
+    uploads: Uploads
     state: StateDatabase
     idempotent: IdempotentRequests
     audit: AuditRecord
@@ -102,6 +104,7 @@ def opened_services(settings: Settings) -> Iterator[Services]:
             objects=ObjectsInMemory(),
             verifications=verifications,
             playing=playing,
+            uploads=Uploads(home, catalog),
             state=state,
             idempotent=IdempotentRequests(state),
             audit=audit,

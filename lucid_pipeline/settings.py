@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     api_playbacks: int = Field(
         default=16, ge=1, le=1000, description="recordings that the session API plays at once for its callers"
     )
+    api_upload_bytes: ByteSize = Field(
+        default=ByteSize(64 * 1024 * MIB), ge=1, description="the largest recording that the session API receives"
+    )
     api_url: str = Field(default="", pattern=r"^(https?://[!-~]+)?$", description="where people reach the session API")
     api_authentication: bool = Field(default=True, description="whether the session API asks who is calling")
     api_behind_proxy: bool = Field(default=False, description="whether a proxy says who calls the session API, and how")

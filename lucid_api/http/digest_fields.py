@@ -37,7 +37,8 @@ def _said(
         ),
     ] = None,
     content_digest: Annotated[
-        str | None, Header(alias="Content-Digest", description="The same.", examples=[_EXAMPLE])
+        str | None,
+        Header(alias="Content-Digest", description="The same under its other name.", examples=[_EXAMPLE]),
     ] = None,
 ) -> bytes | None:
     said = {digest for name in ("Repr-Digest", "Content-Digest") if (digest := _sha256_in(request, name))}
