@@ -24,8 +24,8 @@ from lucid_api.proofs import signing_keys
 from lucid_api.proofs import verification_endpoints as verifications
 from lucid_api.runs import endpoints as runs
 from lucid_api.services import Services
-from lucid_api.sessions import upload_endpoints as uploads
 from lucid_api.sessions import endpoints as sessions
+from lucid_api.sessions import upload_endpoints as uploads
 from lucid_pipeline import __version__
 
 _LARGEST_BODY = 1024 * 1024
