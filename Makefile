@@ -11,7 +11,7 @@ unexport PYTHONHOME PYTHONPATH
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-throughput openapi lock lock-page clean FORCE
+.PHONY: help demo test check bench bench-api bench-throughput openapi lock lock-page clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s%s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ check: .venv/.ready ## check formatting, lint, types, dependencies and the Dagst
 
 bench: .venv/.ready ## measure archive and export beside restic, borg and zstd | age
 	@.venv/bin/python -m tests.bench $(ARGS)
+
+bench-api: .venv/.ready ## measure downloads from the session API beside lucid export, and its memory
+	@.venv/bin/python -m tests.bench.api_content $(ARGS)
 
 bench-throughput: .venv/.ready ## measure a running lucid up: sessions an hour, from drop to manifest, memory
 	@.venv/bin/python -m tests.bench.throughput $(ARGS)
