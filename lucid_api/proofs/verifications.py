@@ -5,6 +5,7 @@ What is known of one lies in the service's database, but for how far it is, whic
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ MOST_WAITING = 100
 MOST_DAMAGES = 10_000
 """Of one verification the first ones are kept."""
 
-_SECONDS_TO_END = 2
+_SECONDS_TO_END = 1
 _V = TypeVar("_V", bound=Verification)
 _log = logging.getLogger(__name__)
 
@@ -118,12 +119,13 @@ class Verifications:
         return [self._as_it_is(found) for found in self._kept.newest(session_id, before, limit)]
 
     def close(self) -> None:
-        """Let those under way end, within seconds, and the others not begin."""
+        """Let those under way end, within a second, and the others not begin."""
         self._stopping.set()
         for _ in self._threads:
             self._queue.put(None)
+        deadline = time.monotonic() + _SECONDS_TO_END
         for thread in self._threads:
-            thread.join(_SECONDS_TO_END)
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._kept.interrupt_all(_now())
 
     def _as_it_is(self, verification: _V) -> _V:

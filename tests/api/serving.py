@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,12 +13,14 @@ from tests.cli.support import Lucid
 
 
 @contextmanager
-def served(home: Path, **settings: str) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+def served(
+    home: Path, *, environment: Mapping[str, str] | None = None, **settings: str
+) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
     """The service on a port of its own, once it answers; killed in the end."""
     port = str(free_port())
-    environment = Lucid(home).having(api_port=port, **settings).environment
+    variables = {**Lucid(home).having(api_port=port, **settings).environment, **(environment or {})}
     process = subprocess.Popen(
-        [sys.executable, "-m", "lucid_api"], env=environment, stderr=subprocess.PIPE, cwd=home.parent
+        [sys.executable, "-m", "lucid_api"], env=variables, stderr=subprocess.PIPE, cwd=home.parent
     )
     try:
         yield process, f"http://127.0.0.1:{port}"

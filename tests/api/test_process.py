@@ -1,12 +1,18 @@
 """How `python -m lucid_api` begins and ends."""
 
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from lucid_api.access import api_keys
+from lucid_api.access.scopes import Scope
+from lucid_api.state import StateDatabase
 from tests.api.conftest import SealedHome
 from tests.api.serving import served, wait_for
 from tests.api.support import copy_of
@@ -19,6 +25,31 @@ def test_it_ends_when_it_is_asked_to(sealed_home: SealedHome, tmp_path: Path, nu
         wait_for(f"{url}/api/v1/openapi.json")
         process.send_signal(number)
         assert process.wait(timeout=10) == 0
+
+
+def test_it_ends_within_ten_seconds_while_a_store_does_not_answer(sealed_home: SealedHome, tmp_path: Path) -> None:
+    home, session = copy_of(sealed_home.folder, tmp_path), sealed_home.ids["c-noise.bin"]
+    with closing(StateDatabase(home)) as state:
+        scopes = [Scope.SESSIONS_READ, Scope.VERIFY_WRITE]
+        _, key = api_keys.create(state, "test", scopes, created_by="tests", record=lambda _key: None)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        bucket = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+        with served(home, environment=bucket, archive_url="s3://bucket/archive") as (process, url):
+            wait_for(f"{url}/health/live")
+            caller = {"Authorization": f"Bearer {key}"}
+            place = f"{url}/api/v1/sessions/{session}"
+            assert httpx2.post(f"{place}/verifications", headers=caller, json={}).status_code == 202
+            with pytest.raises(httpx2.ReadTimeout):
+                httpx2.get(f"{place}/manifest", headers=caller, timeout=1)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=10) == 0
+    with closing(StateDatabase(home)) as state, state.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM verifications WHERE NOT has_ended").fetchone()[0] == 0
 
 
 @pytest.mark.parametrize(
