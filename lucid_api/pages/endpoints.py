@@ -10,8 +10,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from lucid_api.access.callers import Caller
 from lucid_api.access.endpoints import Admin, Auditor, list_api_keys, list_audit_events
 from lucid_api.access.models import ApiKeyList, AuditEventList
+from lucid_api.access.requirements import require
 from lucid_api.access.scopes import DESCRIPTIONS, Role, Scope
 from lucid_api.access.sign_in import SIGN_IN, own_path
 from lucid_api.pages import assets
@@ -148,6 +150,12 @@ def lineage_part(caller: Reader, lineage: Annotated[Lineage, Depends(get_lineage
 def verifications_part(caller: Reader, found: Annotated[VerificationPage, Depends(list_verifications)]) -> Response:
     """What was verified of a session, for its page."""
     return page("parts/verifications.html", caller, verifications=found.verifications[:_FEW])
+
+
+@router.get("/upload")
+def upload_page(caller: Annotated[Caller, require(Scope.RUNS_WRITE)], services: ServicesDep) -> Response:
+    """Where a recording is sent from."""
+    return page("upload.html", caller, limit=services.settings.api_upload_bytes)
 
 
 @router.get("/runs")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from lucid_api.access.callers import Caller
 from lucid_api.access.scopes import Scope
@@ -66,6 +66,4 @@ def page(
         values: what the template shows.
     """
     text = _templates.get_template(template).render(caller=caller, **values)
-    # Names of files can have bytes that are no text: they are shown, escaped.
-    body = text.encode("utf-8", "backslashreplace")
-    return Response(body, status, {POLICY: policy}, "text/html; charset=utf-8")
+    return HTMLResponse(text, status, {POLICY: policy})

@@ -26,12 +26,12 @@ LINES = 40_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in one process, as far as they run at all."""
-    for item in items:
-        if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-            if chromium() is None:
-                item.add_marker(pytest.mark.skip("there is no Chromium: install it, or name it by LUCID_TEST_CHROMIUM"))
+    """Where there is no browser, nothing here can be tested."""
+    if chromium() is None:
+        reason = "there is no Chromium: install it, or name it by LUCID_TEST_CHROMIUM"
+        for item in items:
+            if item.path.is_relative_to(_HERE):
+                item.add_marker(pytest.mark.skip(reason))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ AXE = Path(lucid_api.pages.__file__).parent / "node_modules" / "axe-core" / "axe
 GRAVE = ("serious", "critical")
 PHONE = {"width": 375, "height": 812}
 DESK = {"width": 1280, "height": 900}
-_SECONDS = 20_000
+_PATIENCE_MS = 60_000
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = (
     "--no-sandbox",
@@ -57,8 +57,8 @@ class Visitor:
     faults: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        expect.set_options(timeout=_SECONDS)
-        self.context.set_default_timeout(_SECONDS)
+        expect.set_options(timeout=_PATIENCE_MS)
+        self.context.set_default_timeout(_PATIENCE_MS)
         self.page.on("console", lambda message: self._hear(message.type, message.text))
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         self.context.on("request", lambda request: self._see(request.url))

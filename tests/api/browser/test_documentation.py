@@ -19,4 +19,3 @@ def test_it_fits_a_phone(on_a_phone: Visitor) -> None:
     page = on_a_phone.goes_to("/docs")
     page.get_by_role("button", name="Who is asking").click()
     on_a_phone.assert_fits()
-    on_a_phone.assert_readable()
