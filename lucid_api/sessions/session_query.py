@@ -6,12 +6,12 @@ from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from lucid_api.http.cursors import Cursor, cursor_of, place_of
 from lucid_api.http.times import Moment
 from lucid_api.problems import BadRequest, NotFound
-from lucid_api.sessions.tags import Tag, pairs_of
+from lucid_api.sessions.tags import Tag, pair_of
 from lucid_pipeline.stores.catalog import ListedState, Order, Position, Proof, SessionFilter, Sort
 
 LONGEST_PAGE = 500
@@ -53,11 +53,6 @@ class SessionSort(StrEnum):
         return Order(Sort(self.value.removeprefix("-")), self.value.startswith("-"))
 
 
-def _check_tags(tags: list[str]) -> list[str]:
-    pairs_of(tags)
-    return tags
-
-
 _Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
 
 
@@ -83,11 +78,11 @@ class SessionQuery(BaseModel):
     media_type: _Text | None = Field(
         None, description="What was recorded; known of sealed sessions.", examples=["application/x-asciicast"]
     )
-    tag: Annotated[
-        list[Tag],
-        AfterValidator(_check_tags),
-        Field(max_length=_MOST_TAGS, description="A tag, as `name=value`; of several all must be there."),
-    ] = Field(default_factory=list)
+    tag: list[Tag] = Field(
+        default_factory=list,
+        max_length=_MOST_TAGS,
+        description="A tag, as `name=value`; of several all must be there.",
+    )
     verified: Proof | None = Field(
         None,
         description="Of sealed sessions: what was found when they were last verified since they were sealed; `never` "
@@ -120,7 +115,7 @@ class SessionQuery(BaseModel):
             proof=self.verified,
             since=self.started_after,
             until=self.started_before,
-            tags=pairs_of(self.tag),
+            tags=[pair_of(tag) for tag in self.tag],
         )
 
     def cursor_of(self, place: Position) -> str:

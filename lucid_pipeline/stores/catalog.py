@@ -231,7 +231,7 @@ class SessionFilter:
     and digits, whatever their case; a text without any says nothing.
 
     `user`, `host`, `protocol` and `media_type` are compared as they are. Media types are known of sealed sessions only.
-    Of `statuses` a session has any; `proof` only sealed ones have. `tags` must all be there with these values.
+    Of `statuses` a session has any; `proof` only sealed ones have. `tags`, names with values, must all be there.
     `since` and `until` know their time zone, and bound when a session started (`started_us`; inclusive, and exclusive).
     """
 
@@ -244,7 +244,7 @@ class SessionFilter:
     proof: Proof | None = None
     since: datetime | None = None
     until: datetime | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Collection[tuple[str, str]] = ()
 
 
 class Sort(StrEnum):

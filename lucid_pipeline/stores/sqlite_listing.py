@@ -235,7 +235,7 @@ def _conditions(wanted: SessionFilter) -> Iterator[_Condition]:
     elif chosen:
         places = ", ".join("?" * len(chosen))
         yield _columns(f"status <> '' AND status IN ({places})", *chosen, needs_row=True)
-    for name, value in wanted.tags.items():
+    for name, value in wanted.tags:
         term = _tag_term(name, value)
         yield _Condition(
             "instr(terms, ?)", (f"\n{term}\n",), "SELECT n FROM terms WHERE term = ?", (term,), needs_row=True

@@ -63,21 +63,21 @@ CONDITIONS = [
     *PLAIN.values(),
     SessionFilter(since=SINCE, until=UNTIL),
     SessionFilter(statuses=[Status.FAILED, Status.QUARANTINED]),
-    SessionFilter(tags={"env": "prod"}),
+    SessionFilter(tags=[("env", "prod")]),
     SessionFilter(text="user cast"),
     SessionFilter(text="OPS 1"),
     SessionFilter(text=str(next(catalogs.sessions(SESSIONS)).session_id)[:8]),
-    SessionFilter(user="user001", tags={"env": "prod"}, statuses=[Status.SEALED]),
+    SessionFilter(user="user001", tags=[("env", "prod")], statuses=[Status.SEALED]),
 ]
 NEVER_TOGETHER = [
     SessionFilter(user="nobody"),
     SessionFilter(text="nothing"),
-    SessionFilter(tags={"env": "nowhere"}),
+    SessionFilter(tags=[("env", "nowhere")]),
     SessionFilter(protocol="ssh", media_type="video/mp4"),
     SessionFilter(proof=Proof.INTACT, statuses=[Status.QUARANTINED, Status.DAMAGED]),
     SessionFilter(text="ssh rdp"),
     SessionFilter(text="rdp", protocol="ssh"),
-    SessionFilter(tags={"env": "prod"}, text="staging"),
+    SessionFilter(tags=[("env", "prod")], text="staging"),
 ]
 FILTERS = [NOTHING_SAID, *CONDITIONS]
 ORDERS = [Order(by, descending) for by, descending in product(Sort, (True, False))]

@@ -32,7 +32,7 @@ def list_sessions(
         statuses=state.statuses if state else (),
         since=parse_moment(since, "--since") if since is not None else None,
         until=parse_moment(until, "--until") if until is not None else None,
-        tags=parse_pairs(tag or [], "--tag"),
+        tags=parse_pairs(tag or [], "--tag").items(),
     )
     with Home(load_settings()).catalog() as catalog:
         found = catalog.find(wanted, limit + 1)
