@@ -41,8 +41,11 @@ _MOST_CHARACTERS = 8 * 1024 * 1024
 _MOST_LINES = 400_000
 _MOST_WORK = 20_000_000
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
-_NO_LETTERS = re.compile(r"[\W\d_]+")
-_NUMBER = re.compile(r"\S*\d\S*")
+_WORD = re.compile(r"[^\W\d_]+")
+_DIGIT = re.compile(r"\d")
+_MOST_NUMBERS = 100
+_CELLS = 8
+"""Of rows that are compared, those that cost about as much as a row that is moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +254,7 @@ class Transcriber:
         rows = self._screen.rows
         self._screen.work += len(rows)
         if changed := [row for row in rows if row.text != row.seen]:
+            self._screen.work += sum(len(row.text) + len(row.seen) for row in changed) // _CELLS
             for row in self._vanished(changed):
                 self._keep_seen(row)
                 row.first_ms = max(row.first_ms, self._burst)
@@ -265,6 +269,7 @@ class Transcriber:
         vanished = [row for row in changed if row.seen and row.seen.rstrip() not in visible]
         if not vanished:
             return []
+        self._screen.work += sum(map(len, visible)) // _CELLS
         there = _Lines(visible)
         gone = [row for row in vanished if row.seen not in there]
         if 2 * len(gone) >= len(vanished) >= max(_FEW_ROWS, len(visible) / 2):
@@ -344,22 +349,27 @@ class _Lines:
             self.add(line)
 
     def __contains__(self, line: str) -> bool:
-        numbers = _NUMBER.findall(line)
-        return any(_are_mostly_same(numbers, others) for others in self._numbers.get(_letters(line), ()))
+        return self._has(_letters(line), _numbers(line))
 
     def add(self, line: str) -> None:
         """Take in a line; the oldest kinds of lines are forgotten."""
-        letters = _letters(line)
-        self._numbers[letters] = kind = self._numbers.pop(letters, deque(maxlen=_MOST_OF_A_KIND))
-        kind.append(_NUMBER.findall(line))
-        if len(self._numbers) > _MOST_KINDS:
-            del self._numbers[next(iter(self._numbers))]
+        self._add(_letters(line), _numbers(line))
 
     def is_news(self, line: str) -> bool:
         """Whether it has not been taken in before; it is now."""
-        is_news = line not in self
-        self.add(line)
+        letters, numbers = _letters(line), _numbers(line)
+        is_news = not self._has(letters, numbers)
+        self._add(letters, numbers)
         return is_news
+
+    def _has(self, letters: str, numbers: list[str]) -> bool:
+        return any(_are_mostly_same(numbers, others) for others in self._numbers.get(letters, ()))
+
+    def _add(self, letters: str, numbers: list[str]) -> None:
+        self._numbers[letters] = kind = self._numbers.pop(letters, deque(maxlen=_MOST_OF_A_KIND))
+        kind.append(numbers)
+        if len(self._numbers) > _MOST_KINDS:
+            del self._numbers[next(iter(self._numbers))]
 
 
 def _are_mostly_same(numbers: list[str], others: list[str]) -> bool:
@@ -367,8 +377,13 @@ def _are_mostly_same(numbers: list[str], others: list[str]) -> bool:
     return numbers == others or (same >= _FEW_NUMBERS and 2 * same > len(numbers))
 
 
+def _numbers(text: str) -> list[str]:
+    """The words with digits in them, as many as tell one line from another."""
+    return [word for word in text.split() if _DIGIT.search(word)][:_MOST_NUMBERS]
+
+
 def _letters(text: str) -> str:
-    return _NO_LETTERS.sub(" ", text).strip()
+    return " ".join(_WORD.findall(text))
 
 
 def _is_same_line(row: Row) -> bool:

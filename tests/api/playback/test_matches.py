@@ -1,5 +1,7 @@
 """Searching in a transcript."""
 
+from time import thread_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,21 @@ def test_searching_goes_on_behind_a_match() -> None:
     searched = transcript("one two one", "one")
     first = next(find(searched, "one"))
     assert [match.time_ms for match in find(searched, "one", first.end)] == [500, 1500]
+
+
+@pytest.mark.parametrize("wanted", ["a" * 200, "é" * 200])
+def test_what_nearly_stands_everywhere_is_searched_as_fast_as_anything(wanted: str) -> None:
+    """A search is one step that keeps all other threads waiting: it must not take seconds."""
+    searched = transcript(*[(wanted[1:] + "b") * 100] * 400, wanted.upper())
+    began = thread_time()
+    assert len(list(find(searched, wanted))) == 1
+    assert thread_time() - began < 1
+
+
+@pytest.mark.parametrize("before", [256 * 1024 - 3, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1])
+def test_it_is_found_wherever_it_stands_in_a_long_text(before: int) -> None:
+    (match,) = find(transcript("x" * before + "İΔΌΣ ΔΌΣ"), "iδός δός")
+    assert (match.position, match.text) == (before, "İΔΌΣ ΔΌΣ")
 
 
 @given(st.lists(st.text("abAB .", min_size=1, max_size=8), max_size=8), st.text("abAB .", min_size=1, max_size=3))

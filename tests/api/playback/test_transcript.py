@@ -3,6 +3,7 @@
 import os
 from itertools import pairwise
 from pathlib import Path
+from time import thread_time
 
 import pytest
 from hypothesis import given, settings
@@ -185,6 +186,25 @@ def test_a_hostile_cast_costs_seconds_at_most() -> None:
     """Six bytes that move 500 rows, 100,000 times: the work is counted, and stops."""
     transcript = transcript_of(cast(*[(1, "\x1b[500M" * 1000)] * 100, columns=1000, rows=500))
     assert transcript.cut
+
+
+def test_a_screen_full_of_text_that_is_compared_costs_seconds_at_most() -> None:
+    """A few bytes fill a long row, and each time that they do, all rows are compared with all that were there."""
+    frames = [
+        (frame, "\x1b[H" + "".join(f"{frame % 7}{chr(97 + row % 26)}{row // 26}z\x1b[990b" for row in range(500)))
+        for frame in range(400)
+    ]
+    assert transcript_of(cast(*frames, columns=1000, rows=500)).cut
+
+
+def test_a_long_row_without_a_number_is_looked_through_once() -> None:
+    began = thread_time()
+    transcript_of(
+        cast(
+            *[(at, f"\x1b[H\x1b[J{letter * 32_000}") for at, letter in enumerate("abcdefghij")], columns=1000, rows=500
+        )
+    )
+    assert thread_time() - began < 1
 
 
 pieces = st.one_of(
