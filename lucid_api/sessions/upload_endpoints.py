@@ -75,8 +75,8 @@ class ReceivedRecording(BaseModel):
     max_body_size=maxsize,  # its own limit is a setting
     openapi_extra={
         "requestBody": {
-            "description": "The recording: any bytes, also none.",
-            "required": True,
+            "description": "The recording: any bytes. A request without any is an empty recording.",
+            "required": False,
             "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         }
     },
