@@ -11,7 +11,7 @@ unexport PYTHONHOME PYTHONPATH
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-api bench-throughput openapi lock lock-page clean FORCE
+.PHONY: help demo test check bench bench-api bench-throughput openapi screenshots lock lock-page clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s%s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ bench-throughput: .venv/.ready ## measure a running lucid up: sessions an hour, 
 
 openapi: .venv/.ready ## write docs/openapi.json anew, from the endpoints
 	@.venv/bin/python -m tests.api.openapi_document
+
+screenshots: .venv/.ready ## make the pictures of the page in docs/ anew, from the real thing; needs a Chromium
+	@.venv/bin/python -m tests.api.browser.screenshots
 
 lock: ## resolve pyproject.toml into requirements.lock (needs uv); ARGS=--upgrade takes newer versions
 	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-strip-extras \

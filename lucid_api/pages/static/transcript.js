@@ -32,7 +32,8 @@ export function openTranscript(place, player) {
       found.append(...page.matches.map(({ time_ms, before, text, after }) => row(time_ms, before, mark(text), after)));
     }
     found.hidden = !found.children.length;
-    say(`${found.children.length || "No"} places found.`, damaged);
+    const count = found.children.length;
+    say(`${count || "No"} ${count === 1 ? "place" : "places"} found.`, damaged);
   }
 
   async function read() {

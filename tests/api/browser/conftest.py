@@ -1,8 +1,5 @@
 """One service and one browser for all tests here; a visit of its own for each."""
 
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +10,13 @@ from playwright.sync_api import Browser
 
 from lucid_api.access import sign_in_links
 from lucid_api.state import StateDatabase
-from tests.api.browser.support import PHONE, Visitor, a_browser, chromium, visiting
+from tests.api.browser.support import PHONE, Visitor, a_browser, chromium, serving, visiting
 from tests.api.conftest import DEMO
 from tests.cli.conftest import META
 from tests.cli.running import free_port
 from tests.cli.support import Lucid, flip
-from tests.processes import eventually
 
 _HERE = Path(__file__).parent
-_LINK = re.compile(r"http://\S+/sign-in\?token=\S+")
 LINES = 40_000
 
 
@@ -57,7 +52,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Over a cast, a video, plain bytes, and a cast of several chunks of which one in the middle is damaged."""
     folder = tmp_path_factory.mktemp("browser")
     lucid = Lucid(folder / "lucid", folder=folder).having(
-        chunk_size="1MiB", api_port=str(free_port()), dagster_url=f"http://127.0.0.1:{free_port()}"
+        chunk_size="1MiB", dagster_url=f"http://127.0.0.1:{free_port()}"
     )
     lucid.ok("init")
     landing = folder / "landing"
@@ -69,19 +64,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     chunks = lucid.archive_folder / "sessions" / ids["damaged.cast"] / "chunks"
     flip(next(chunks.glob("00000001.*")))
     lucid.run("verify", "--all")
-    log = folder / "api.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lucid_api"], env=lucid.environment, stdout=output, stderr=output, cwd=folder
-        )
-    try:
-        found = eventually(lambda: _LINK.search(log.read_text()) or process.poll() is not None, 60, every=0.1)
-        assert isinstance(found, re.Match), log.read_text()
-        url, _, path = found[0].partition("/sign-in")
-        yield Served(url, lucid.home, f"/sign-in{path}", ids)
-    finally:
-        process.kill()
-        process.wait()
+    with serving(lucid) as (url, link):
+        yield Served(url, lucid.home, link, ids)
 
 
 def _demo() -> dict[str, bytes]:

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +16,16 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 import lucid_api.pages
+from tests.cli.running import free_port
+from tests.cli.support import Lucid
+from tests.processes import eventually
 
 AXE = Path(lucid_api.pages.__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 GRAVE = ("serious", "critical")
 PHONE = {"width": 375, "height": 812}
 DESK = {"width": 1280, "height": 900}
 _PATIENCE_MS = 60_000
+_LINK = re.compile(r"(http://[^/\s]+)(/sign-in\?token=\S+)")
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = (
     "--no-sandbox",
@@ -35,6 +41,27 @@ def chromium() -> str | None:
     """The Chromium of this machine: Playwright's own would have to be downloaded."""
     named = os.environ.get("LUCID_TEST_CHROMIUM")
     return named or next((found for name in _NAMES if (found := shutil.which(name))), None)
+
+
+def printed_link(log: Path) -> tuple[str, str]:
+    """Where the service is that writes this log, and the path of the link in it to sign in by."""
+    found = eventually(lambda: _LINK.search(log.read_text()), every=0.1)
+    return found[1], found[2]
+
+
+@contextmanager
+def serving(lucid: Lucid) -> Iterator[tuple[str, str]]:
+    """The session API over a home: where it is, and the path of the link that it prints to sign in by."""
+    log = lucid.folder / "api.log"
+    command = [sys.executable, "-m", "lucid_api"]
+    environment = lucid.having(api_port=str(free_port())).environment
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=lucid.folder)
+    try:
+        yield printed_link(log)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

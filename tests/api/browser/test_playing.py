@@ -64,7 +64,7 @@ def test_what_is_found_in_the_transcript_leads_to_its_time(terminal: Page, owner
     terminal.get_by_role("button", name="Search").click()
     hit = terminal.get_by_role("list", name="Found").get_by_role("listitem")
     expect(hit).to_contain_text("WARNING: 1 computed checksum did NOT match")
-    expect(terminal.get_by_text("1 places found")).to_be_visible()
+    expect(terminal.get_by_text("1 place found")).to_be_visible()
     hit.get_by_role("button").click()
     expect(screen(terminal)).to_contain_text("WARNING: 1 computed checksum did NOT match", timeout=2000)
     owner.assert_readable()

@@ -17,7 +17,7 @@ def test_verifying_shows_what_was_verified_and_how_to_repeat_it(owner: Visitor, 
     page = owner.goes_to(f"/sessions/{served.ids['terminal.cast']}")
     page.get_by_label("decrypt as well").check()
     page.get_by_role("button", name="Verify now").click()
-    expect(page.get_by_text("1 chunk object of")).to_contain_text("under the Merkle root")
+    expect(page.get_by_text("1 chunk object,")).to_contain_text("with the Merkle root")
     expect(page.get_by_text("Every chunk decrypts in its place")).to_be_visible()
     page.get_by_text("Verify it yourself").click()
     expect(page.get_by_text(f"lucid verify {served.ids['terminal.cast']} --public-key")).to_be_visible()
