@@ -12,6 +12,7 @@ from lucid_api.services import Services
 from lucid_pipeline.archive.chunking import MIB
 from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.media import ASCIICAST, MP4, WEBM
+from lucid_pipeline.errors import TransientError
 from lucid_pipeline.stores.catalog import SessionRecord
 from lucid_pipeline.units import duration, size
 
@@ -98,12 +99,12 @@ def damaged_chunks(found: VerificationPage, services: Services) -> frozenset[str
 
 
 def proven_of(session: SessionRecord, services: Services) -> ProvenSession | None:
-    """The chunks of a session, as they were signed; None where they are too many to be shown, or cannot be proven."""
+    """The chunks of a session, as they were signed; None where they are too many to be shown, or not provable now."""
     if session.seal is None or session.seal.chunk_count > _MOST_CHUNKS:
         return None
     try:
         return services.proven.session(session)
-    except DamageError:
+    except (DamageError, TransientError):
         return None
 
 

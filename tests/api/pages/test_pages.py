@@ -137,3 +137,12 @@ def test_the_files_of_a_page_may_be_kept_for_ever_and_have_another_name_when_the
     assert_problem(api.client.get(address.replace("/assets/", "/assets/0")), 404, "not-found")
     for other in ("package.json", "..%2Fendpoints.py", "docs.html"):
         assert_problem(api.client.get(address.replace("lucid.css", other)), 404, "not-found")
+
+
+def test_a_session_is_shown_while_the_archive_is_away(own_api: Api, cast: str) -> None:
+    archive = own_api.services.settings.home / "archive"
+    archive.rename(archive.with_name("elsewhere"))
+    answer = visit(own_api, f"/sessions/{cast}", *Scope)
+    assert answer.status_code == 200
+    assert '<h2 id="sizes">' in answer.text
+    assert "<svg" not in answer.text
