@@ -50,6 +50,7 @@ from tests.support import noise
 
 __all__ = ["stages"]
 
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "api.md"
 MIB = 1024 * 1024
 WHO = {
     "user": "zoë",
@@ -259,7 +260,7 @@ def test_the_line_of_the_documentation_works(api: Api, tmp_path: Path) -> None:
     if not curl:
         pytest.skip("there is no curl")
     (tmp_path / "session.cast").write_bytes(CAST)
-    lines = Path("docs/api.md").read_text().split("    curl ", 1)[1].split("\n\n")[0].replace("\\\n", " ")
+    lines = DOCUMENTATION.read_text().split("    curl ", 1)[1].split("\n\n")[0].replace("\\\n", " ")
     [key] = api.headers(Scope.RUNS_WRITE).values()
     ended = subprocess.run(
         ["sh", "-c", f"curl -q --noproxy '*' {lines}"],
