@@ -55,6 +55,8 @@ class World:
         parameters, headers = case.path_parameters, case.headers
         if is_id(session_id := parameters.get("session_id")) and session_id not in self.ids:
             parameters["session_id"] = self.ids[UUID(session_id).int % len(self.ids)]
+        if isinstance(index := parameters.get("index"), int) and index > 9:
+            parameters["index"] = index % 4
         if parameters.get("session_id") == self.broken and case.path.endswith("/content"):
             parameters["session_id"] = self.ids[0]  # for an answer that breaks off, as it has to, is no answer to it
         if parameters.get("key_id", "") in self.headers["Authorization"]:
