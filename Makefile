@@ -32,8 +32,8 @@ check: .venv/.ready ## check formatting, lint, types, dependencies and the Dagst
 bench: .venv/.ready ## measure archive and export beside restic, borg and zstd | age
 	@.venv/bin/python -m tests.bench $(ARGS)
 
-bench-api: .venv/.ready ## measure downloads from the session API beside lucid export, and its memory
-	@.venv/bin/python -m tests.bench.api_content $(ARGS)
+bench-api: .venv/.ready ## measure a session API: lists over 200,000 sessions, downloads beside lucid export, memory
+	@.venv/bin/python -m tests.bench.api $(ARGS)
 
 bench-throughput: .venv/.ready ## measure a running lucid up: sessions an hour, from drop to manifest, memory
 	@.venv/bin/python -m tests.bench.throughput $(ARGS)

@@ -1,32 +1,20 @@
-"""`python -m tests.bench.api_content`: recordings downloaded from a session API, beside `lucid export` of the same.
+"""Recordings downloaded from a session API, beside `lucid export` of the same.
 
-MB/s of both, and how far the memory of the service grew meanwhile; and how fast transcripts are made. Exit status 1 if
-a download is slower than half an export, or the growth larger than what the archive library allows itself.
+MB/s of both, and how far the memory of the service grew meanwhile; and how fast transcripts are made.
 """
 
-import argparse
-import http.client
-import json
-import os
 import re
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from rich.console import Console
 from rich.table import Table
 
+from tests.bench.api_service import LUCID, connect, get, new_home, served
 from tests.bench.corpora import MIB, write_terminal_recording, write_video
 from tests.bench.measure import make_memory_resident, run
-
-LUCID = Path(sys.executable).with_name("lucid")
 
 _REACH_OF_EXPORT = 0.5
 _REACH_GROWTH = 160 * MIB
@@ -51,37 +39,17 @@ class Result:
 
     @property
     def has_failed(self) -> bool:
+        """Whether it is slower than half an export, or takes more memory than the archive library allows itself."""
         return self.of_export < _REACH_OF_EXPORT or self.growth > _REACH_GROWTH
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="lucid-bench-api-", dir=options.dir) as folder:
-        results = list(_measure(Path(folder), options.mib * MIB, options.rounds))
-    if options.json:
-        json.dump([asdict(result) for result in results], sys.stdout, indent=2)
-    else:
-        _print(results)
-    return int(any(result.has_failed for result in results))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make bench-api", description=__doc__)
-    parser.add_argument("--mib", type=int, default=1024, help="size of each recording")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
-    parser.add_argument("--dir", type=Path, help="where to work; by default, in the folder for temporary files")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    return parser
-
-
-def _measure(folder: Path, size: int, rounds: int) -> Iterator[Result]:
+def measure(folder: Path, size: int, rounds: int) -> Iterator[Result]:
+    """Download recordings of so many bytes, so many times each."""
     kinds: list[tuple[str, Callable[[Path, int], None]]] = [
         ("video.mp4", write_video),
         ("terminal.cast", write_terminal_recording),
     ]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LUCID_")}
-    environment |= {"LUCID_HOME": str(folder / "home"), "LUCID_API_AUTHENTICATION": "false"}
-    run([LUCID, "init"], cwd=folder, env=environment)
+    environment = new_home(folder)
     for name, write in kinds:
         path = folder / name
         write(path, size)
@@ -93,10 +61,36 @@ def _measure(folder: Path, size: int, rounds: int) -> Iterator[Result]:
         yield _measured(name, session_id[0], folder, environment, rounds)
 
 
+def table_of(results: Sequence[Result]) -> Table:
+    """What people read."""
+    table = Table(title="Recordings from the session API, beside lucid export", title_justify="left")
+    for column in (
+        "recording",
+        "size",
+        "export",
+        "download",
+        "of export",
+        "memory grew by",
+        "first page of transcript",
+    ):
+        table.add_column(column)
+    for result in results:
+        table.add_row(
+            result.kind,
+            f"{result.size / MIB:.0f} MiB",
+            f"{result.export_s:.2f} s, {result.size / result.export_s / 1e6:.0f} MB/s",
+            f"{result.download_s:.2f} s, {result.size / result.download_s / 1e6:.0f} MB/s",
+            f"{result.of_export:.2f} (reach {_REACH_OF_EXPORT})",
+            f"{result.growth / MIB:.0f} MiB (at most {_REACH_GROWTH // MIB})",
+            f"{result.transcript_s:.1f} s" if result.transcript_s else "–",
+        )
+    return table
+
+
 def _measured(name: str, session_id: str, folder: Path, environment: dict[str, str], rounds: int) -> Result:
     exports, downloads, size, growth, transcript = [], [], 0, 0, None
     target = folder / "exported"
-    with _served(folder, environment) as (pid, port):
+    with served(folder, environment) as (pid, port):
         _download(port, session_id, "bytes=0-0")
         for _ in range(rounds):
             exports.append(run([LUCID, "export", session_id, "-o", target], cwd=folder, env=environment).wall_s)
@@ -109,47 +103,14 @@ def _measured(name: str, session_id: str, folder: Path, environment: dict[str, s
             growth = max(growth, _memory(pid, "VmHWM") - before)
         if name.endswith(".cast"):
             started = time.perf_counter()
-            _get(port, f"/api/v1/sessions/{session_id}/transcript?limit=5000")
+            get(port, f"/api/v1/sessions/{session_id}/transcript?limit=5000")
             transcript = time.perf_counter() - started
     return Result(name, size, median(exports), median(downloads), growth, transcript)
 
 
-@contextmanager
-def _served(folder: Path, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "lucid_api"]
-    variables = {**environment, "LUCID_API_PORT": str(port)}
-    with (folder / "api.log").open("wb") as log:
-        process = subprocess.Popen(command, env=variables, stderr=log, stdout=log, cwd=folder)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                _get(port, "/health/live")
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise SystemExit((folder / "api.log").read_text()) from None
-                time.sleep(0.1)
-        yield process.pid, port
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _get(port: int, path: str) -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().read()
-    finally:
-        connection.close()
-
-
 def _download(port: int, session_id: str, byte_range: str | None = None) -> int:
     """Take all of a recording, or a range of it; returns how many bytes came."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection = connect(port)
     buffer, length = bytearray(_PIECE), 0
     try:
         connection.request(
@@ -173,32 +134,3 @@ def _peak_from_now(pid: int) -> int:
 def _memory(pid: int, field: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
-
-
-def _print(results: Sequence[Result]) -> None:
-    table = Table(title="Recordings from the session API, beside lucid export", title_justify="left")
-    for column in (
-        "recording",
-        "size",
-        "export",
-        "download",
-        "of export",
-        "memory grew by",
-        "first page of transcript",
-    ):
-        table.add_column(column)
-    for result in results:
-        table.add_row(
-            result.kind,
-            f"{result.size / MIB:.0f} MiB",
-            f"{result.export_s:.2f} s, {result.size / result.export_s / 1e6:.0f} MB/s",
-            f"{result.download_s:.2f} s, {result.size / result.download_s / 1e6:.0f} MB/s",
-            f"{result.of_export:.2f} (reach {_REACH_OF_EXPORT})",
-            f"{result.growth / MIB:.0f} MiB (at most {_REACH_GROWTH // MIB})",
-            f"{result.transcript_s:.1f} s" if result.transcript_s else "–",
-        )
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
