@@ -40,7 +40,7 @@ from lucid_pipeline.stores.catalog import (
 from lucid_pipeline.stores.searching import beginning_of_ids, words, words_of
 
 _FEW = 2_000
-_MOST_WALKED = 200_000  # entries of an index, which hold all that is asked: 0.1 µs each
+_MOST_WALKED = 100_000  # entries of an index, which hold all that is asked: 0.1 µs each
 _MOST_READ = 20_000  # rows, 2 µs each
 
 _NO_TIME = -(2**62)

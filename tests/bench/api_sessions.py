@@ -4,6 +4,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -37,18 +38,20 @@ class Wait:
 
 
 def measure(folder: Path, sizes: Sequence[int]) -> Iterator[Wait]:
-    """Ask every question of catalogs with so many sessions."""
-    for size in sizes:
-        home = folder / str(size)
-        home.mkdir()
-        environment = new_home(home)
-        with Home(Settings(home=home / "home")).catalog(create=True) as catalog:
-            catalogs.fill(catalog, size)
-        with served(home, environment) as (_, port):
-            connection = connect(port)
-            for question, path, worst in _questions(connection, size):
-                yield _wait(connection, question, path, size, worst=worst)
-            connection.close()
+    """Ask every question of catalogs with so many sessions: of each in turn, so that a busy moment counts for all."""
+    with ExitStack() as running:
+        connections = {size: running.enter_context(_connected(folder / str(size), size)) for size in sizes}
+        asked = {size: list(_questions(connection, size)) for size, connection in connections.items()}
+        for questions in zip(*asked.values(), strict=True):
+            times: dict[int, list[float]] = {size: [] for size in sizes}
+            for _ in range(_REQUESTS + 1):
+                for (size, connection), (_, path, _) in zip(connections.items(), questions, strict=True):
+                    started = time.perf_counter()
+                    _ask(connection, path)
+                    times[size].append(time.perf_counter() - started)
+            for size, (question, _, worst) in zip(sizes, questions, strict=True):
+                counted = times[size][1:]
+                yield Wait(question, size, median(counted), quantiles(counted, n=20)[-1], worst)
 
 
 def verdicts(waits: Sequence[Wait]) -> Iterator[tuple[str, float, str, bool]]:
@@ -85,6 +88,17 @@ def table_of(waits: Sequence[Wait]) -> Table:
         cells = [shown.get((question, size), "") for size in sizes]
         table.add_row(question, *cells, f"[{colour}]{seen:.2f} {unit}[/]" if reach else "", reach)
     return table
+
+
+@contextmanager
+def _connected(home: Path, size: int) -> Iterator[http.client.HTTPConnection]:
+    """A connection to a service with so many sessions."""
+    home.mkdir()
+    environment = new_home(home)
+    with Home(Settings(home=home / "home")).catalog(create=True) as catalog:
+        catalogs.fill(catalog, size)
+    with served(home, environment) as (_, port), closing(connect(port)) as connection:
+        yield connection
 
 
 def _questions(connection: http.client.HTTPConnection, size: int) -> Iterator[tuple[str, str, bool]]:
@@ -140,16 +154,6 @@ def _given(cursor: str) -> dict[str, object]:
 def _sessions(connection: http.client.HTTPConnection, query: dict[str, object]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = _answer(connection, f"{_LIST}?{urlencode(query)}")["sessions"]
     return found
-
-
-def _wait(connection: http.client.HTTPConnection, question: str, path: str, size: int, *, worst: bool) -> Wait:
-    _ask(connection, path)
-    times = []
-    for _ in range(_REQUESTS):
-        started = time.perf_counter()
-        _ask(connection, path)
-        times.append(time.perf_counter() - started)
-    return Wait(question, size, median(times), quantiles(times, n=20)[-1], worst)
 
 
 def _answer(connection: http.client.HTTPConnection, path: str) -> Any:
