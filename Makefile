@@ -11,7 +11,7 @@ unexport PYTHONHOME PYTHONPATH
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-api bench-throughput openapi screenshots lock lock-page clean FORCE
+.PHONY: help demo test test-page check bench bench-api bench-throughput openapi screenshots lock lock-page clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s%s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ demo: .venv/.ready ## archive the bundled sample recordings, verify them and sho
 
 test: .venv/.ready ## run the tests; ARGS go to pytest: make test ARGS="-k merkle"
 	@.venv/bin/pytest $(ARGS)
+
+test-page: .venv/.ready ## run the tests of the page, in a real browser; they are skipped where there is no Chromium
+	@.venv/bin/pytest tests/api/browser $(ARGS)
 
 check: .venv/.ready ## check formatting, lint, types, dependencies and the Dagster definitions
 	.venv/bin/ruff format --check
