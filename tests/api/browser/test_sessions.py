@@ -75,7 +75,7 @@ def test_keys_alone_search_choose_open_and_play(owner: Visitor, served: Served) 
     expect(page.get_by_role("searchbox")).to_be_focused()
     page.keyboard.type("alice cast")
     page.keyboard.press("Enter")
-    page.wait_for_url("**q=alice**")
+    page.wait_for_url("**q=alice**")  # and until its scripts are there
     listed = names(owner)
     assert sorted(listed) == ["damaged.cast", "terminal.cast"]
     for _ in range(listed.index("terminal.cast") + 1):
@@ -87,6 +87,7 @@ def test_keys_alone_search_choose_open_and_play(owner: Visitor, served: Served) 
     expect(page.get_by_role("link", name="terminal.cast")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("terminal.cast")
+    page.wait_for_load_state()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
