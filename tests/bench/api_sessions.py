@@ -42,6 +42,8 @@ def measure(folder: Path, sizes: Sequence[int]) -> Iterator[Wait]:
     with ExitStack() as running:
         connections = {size: running.enter_context(_connected(folder / str(size), size)) for size in sizes}
         asked = {size: list(_questions(connection, size)) for size, connection in connections.items()}
+        for connection in connections.values():
+            connection.close()  # the service has done so with those that waited for the others; it is opened again
         for questions in zip(*asked.values(), strict=True):
             times: dict[int, list[float]] = {size: [] for size in sizes}
             for _ in range(_REQUESTS + 1):
