@@ -137,7 +137,7 @@ def test_a_full_home_is_told_in_one_line_and_loses_nothing(lucid: Lucid, place: 
 @pytest.mark.parametrize("free", [0, 48 * KIB])
 def test_a_full_disk_of_the_catalog_is_told_in_one_line_and_loses_nothing(lucid: Lucid, free: int) -> None:
     landing = land(lucid, SMALL)
-    with small_disk(lucid.folder / "disk", MIB) as disk:
+    with small_disk(lucid.folder / "disk", 4 * MIB) as disk:
         catalog = disk.folder / "catalog.sqlite3"
         shutil.move(lucid.home / "catalog.sqlite3", catalog)
         elsewhere = lucid.having(catalog_url=f"sqlite:///{catalog}")
