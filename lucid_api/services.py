@@ -16,12 +16,15 @@ from lucid_api.access.authentication import Authenticator
 from lucid_api.health.components import Health
 from lucid_api.health.metrics import Metrics
 from lucid_api.http.idempotency import IdempotentRequests
+from lucid_api.http.shares import Shares
 from lucid_api.playback.playing import Playing
 from lucid_api.proofs.proven import ProvenSessions
 from lucid_api.proofs.sending import ObjectsInMemory
 from lucid_api.proofs.verifications import Verifications
 from lucid_api.runs.dagster import Dagster
-from lucid_api.runs.events import Streams
+from lucid_api.runs.events import MOST_OF_A_CALLER, MOST_STREAMS
+from lucid_api.runs.problems import TooManyStreams
+from lucid_api.runs.requests import RunRequests
 from lucid_api.sessions.uploads import Uploads
 from lucid_api.state import StateDatabase
 from lucid_pipeline.archive.ports import ObjectStore
@@ -54,7 +57,8 @@ class Services:
     audit: AuditRecord
     authenticator: Authenticator
     dagster: Dagster
-    streams: Streams
+    streams: Shares
+    run_requests: RunRequests
     health: Health
     metrics: Metrics
     stopping: Event
@@ -110,7 +114,8 @@ def opened_services(settings: Settings) -> Iterator[Services]:
             audit=audit,
             authenticator=Authenticator(settings, state),
             dagster=dagster,
-            streams=Streams(),
+            streams=Shares(MOST_STREAMS, TooManyStreams, of_one=MOST_OF_A_CALLER),
+            run_requests=RunRequests(),
             health=Health(home, catalog, dagster, plays=keys is not None),
             metrics=Metrics(catalog),
             stopping=stopping,

@@ -166,7 +166,7 @@ def get_content(
     if request.method == "HEAD":
         return Response(status_code=selection.status, headers=selection.headers, media_type=media_type)
     action = Action.CONTENT_DOWNLOADED if download else Action.CONTENT_PLAYED
-    playback = playing.playbacks.playback(reader, selection.start, selection.stop)
+    playback = playing.playbacks.playback(reader, selection.start, selection.stop, caller.subject)
     try:
         with _on_record(audit, action, session):
             playback.begin()

@@ -1,9 +1,11 @@
 """Decrypted bytes on their way to a caller: read ahead by a few threads, for a bounded number of callers at once."""
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from http import HTTPStatus
 
+from lucid_api.http.shares import Shares
 from lucid_api.problems import Problem
 from lucid_pipeline.archive.reader import SessionReader
 
@@ -25,9 +27,9 @@ class TooManyPlaybacks(Problem):
 class Playback:
     """Bytes of a recording, a part at a time. It has a place until it is closed, and has to be closed."""
 
-    def __init__(self, parts: Generator[bytes, None, None], places: threading.Semaphore) -> None:
+    def __init__(self, parts: Generator[bytes, None, None], give_back: Callable[[], None]) -> None:
         self._parts = parts
-        self._places = places
+        self._give_back = give_back
         self._lock = threading.Lock()
         self._closed = False
         self._first: bytes | None = None
@@ -60,26 +62,25 @@ class Playback:
         try:
             self._parts.close()
         finally:
-            self._places.release()
+            self._give_back()
 
 
 class Playbacks:
     """All that is being played."""
 
     def __init__(self, at_once: int, workers: int) -> None:
-        self._places = threading.BoundedSemaphore(at_once)
+        self._places = Shares(at_once, TooManyPlaybacks)
         self._workers = min(workers, _MOST_WORKERS)
 
-    def playback(self, reader: SessionReader, start: int, stop: int) -> Playback:
-        """Take a place for the bytes from `start` up to, not including, `stop`. Nothing is read yet.
+    def playback(self, reader: SessionReader, start: int, stop: int, subject: str) -> Playback:
+        """Take a place of a caller's for the bytes from `start` up to, not including, `stop`. Nothing is read yet.
 
         Of the whole recording the last part comes only if its digest is right.
 
         Raises:
             TooManyPlaybacks: there is no place.
         """
-        if not self._places.acquire(blocking=False):
-            raise TooManyPlaybacks
+        self._places.take(subject)
         whole = (start, stop) == (0, len(reader))
         parts = reader.read_whole(self._workers) if whole else reader.read(start, stop, workers=self._workers)
-        return Playback(parts, self._places)
+        return Playback(parts, partial(self._places.give_back, subject))

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
+from lucid_api.access.auditing import AuditDep
 from lucid_api.access.callers import Caller
 from lucid_api.access.requirements import require
 from lucid_api.access.scopes import Scope
@@ -26,6 +27,7 @@ from lucid_api.services import RecordDep, ServicesDep
 from lucid_pipeline.archive.fetch import fetch_stored
 from lucid_pipeline.archive.layout import LAST_SEQUENCE
 from lucid_pipeline.archive.manifest import PAYLOAD_TYPE
+from lucid_pipeline.stores.audit_event import Action
 
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 _ENVELOPE_SCHEMA = {
@@ -180,11 +182,13 @@ def get_chunk(
     services: ServicesDep,
     session: ProvenDep,
     index: ChunkIndex,
+    audit: AuditDep,
     sequence: Sequence = None,
 ) -> Response:
     """A chunk object as it lies in the archive, encrypted, or a part of it by `Range`.
 
-    The whole object is read, and its digest compared with the signed one, before the first byte is sent.
+    The whole object is read, and its digest compared with the signed one, before the first byte is sent. It is one
+    event of the audit record as long as the same caller goes on with the same session, and `HEAD` is none.
     """
     chunk = session.chunk(index)
     name = f"{session.signed.manifest.session_id}.{index:08d}.luc"
@@ -204,7 +208,10 @@ def get_chunk(
         return Response(status_code=selection.status, headers=selection.headers)
     place = services.objects.take(chunk.length)
     try:
-        place.put(fetch_stored(chunk, services.archive)[selection.start : selection.stop])
+        stored = fetch_stored(chunk, services.archive)
+        if request.method == "GET":
+            audit.record_once(Action.CHUNKS_DOWNLOADED, session_id=session.signed.manifest.session_id)
+        place.put(stored[selection.start : selection.stop])
     except BaseException:
         place.close()
         raise

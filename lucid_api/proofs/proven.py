@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
-from lucid_api.problems import NotFound, Problem
+from lucid_api.problems import NotFound, Problem, Unavailable
 from lucid_pipeline.archive.chunk_table import ChunkObject, ChunkTable
 from lucid_pipeline.archive.layout import chunk_key
 from lucid_pipeline.archive.manifest import SignedManifest
@@ -27,6 +27,12 @@ _MOST_ROWS = MOST_CHUNKS
 
 _HUGE = 20_000
 """Rows of which a chunk table is read by one thread at a time: while it is, a row takes more than a kilobyte."""
+
+
+_MOST_WAITING = 8
+"""Who wait for that, or have it: each keeps a thread from others."""
+
+_RETRY = {"Retry-After": "10"}
 
 
 class NotSealed(Problem):
@@ -73,6 +79,7 @@ class ProvenSessions:
         self._trusted = trusted
         self._lock = threading.Lock()
         self._huge = threading.Lock()
+        self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
         self._kept: OrderedDict[tuple[UUID, int], ProvenSession] = OrderedDict()
 
     def manifest(self, record: SessionRecord, sequence: int | None = None) -> SignedManifest:
@@ -100,6 +107,7 @@ class ProvenSessions:
 
         Raises:
             NotSealed, NotFound, DamageError: as `manifest` and `load_chunk_table`.
+            Unavailable: many others wait for large chunk tables.
         """
         found = self._recall(record, sequence)
         if found is None:
@@ -138,5 +146,10 @@ class ProvenSessions:
         if signed.manifest.recording.chunk_count < _HUGE:
             yield
             return
-        with self._huge:
-            yield
+        if not self._waiting.acquire(blocking=False):
+            raise Unavailable("too many large chunk tables are being read; try again", headers=_RETRY)
+        try:
+            with self._huge:
+                yield
+        finally:
+            self._waiting.release()

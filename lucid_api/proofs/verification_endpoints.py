@@ -15,6 +15,7 @@ from lucid_api.http.idempotency import IdempotencyKey, KeyInUse, KeyReused
 from lucid_api.http.links import next_page
 from lucid_api.problems import Conflict, Forbidden, Invalid, NoIdentity, NotFound, Unauthorized, Unavailable, problems
 from lucid_api.proofs.documents import Verification, VerificationDetail, VerificationPage, VerificationRequest
+from lucid_api.proofs.verifications import TooManyVerifications
 from lucid_api.services import RecordDep, ServicesDep
 from lucid_pipeline.stores.audit_event import Action
 
@@ -40,7 +41,7 @@ class NothingSealed(Conflict):
     response_model=Verification,
     responses={
         202: {"description": "It is made as soon as it is its turn.", "headers": headers("Location")},
-        **problems(*_PROBLEMS, NothingSealed, NoIdentity, KeyInUse, KeyReused),
+        **problems(*_PROBLEMS, NothingSealed, NoIdentity, TooManyVerifications, KeyInUse, KeyReused),
     },
 )
 def request_verification(

@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from queue import SimpleQueue
 from typing import TypeVar
 from uuid import UUID
 
 import uuid_utils.compat
 
-from lucid_api.problems import Unavailable, explained
+from lucid_api.http.shares import Shares
+from lucid_api.problems import Problem, explained
 from lucid_api.proofs.documents import (
     DamageDocument,
     Verification,
@@ -39,6 +41,15 @@ MOST_DAMAGES = 10_000
 _SECONDS_TO_END = 1
 _V = TypeVar("_V", bound=Verification)
 _log = logging.getLogger(__name__)
+
+
+class TooManyVerifications(Problem):
+    """So many verifications wait that there is no place for another one; try again."""
+
+    status, kind, title = HTTPStatus.SERVICE_UNAVAILABLE, "too-many-verifications", "Too many verifications wait"
+
+    def __init__(self, detail: str = "other verifications wait already; try again") -> None:
+        super().__init__(detail, headers={"Retry-After": "60"})
 
 
 class _Interrupted(Exception):
@@ -74,6 +85,7 @@ class Verifications:
         self._stopping = stopping
         self._lock = threading.Lock()
         self._bytes_done: dict[UUID, int] = {}
+        self._places = Shares(MOST_WAITING, TooManyVerifications)
         self._queue: SimpleQueue[Verification | None] = SimpleQueue()
         self._kept.interrupt_all(_now())
         self._threads = [threading.Thread(target=self._work, name="lucid-verify", daemon=True) for _ in range(at_once)]
@@ -89,10 +101,8 @@ class Verifications:
         """Have a sealed session verified as soon as it is its turn.
 
         Raises:
-            Unavailable: too many wait already.
+            TooManyVerifications: too many wait already.
         """
-        if self._queue.qsize() >= MOST_WAITING:
-            raise Unavailable(f"{MOST_WAITING} verifications wait already", headers={"Retry-After": "60"})
         verification = Verification(
             verification_id=uuid_utils.compat.uuid7(),
             session_id=record.session_id,
@@ -102,7 +112,12 @@ class Verifications:
             requested_at=_now(),
             bytes_total=record.seal.stored_bytes if record.seal else 0,
         )
-        self._kept.add(verification)
+        self._places.take(subject)
+        try:
+            self._kept.add(verification)
+        except BaseException:
+            self._places.give_back(subject)
+            raise
         self._queue.put(verification)
         return verification
 
@@ -137,6 +152,7 @@ class Verifications:
         while verification := self._queue.get():
             if self._stopping.is_set():
                 return
+            self._places.give_back(verification.requested_by)
             try:
                 self._make(verification)
             except Exception as error:  # noqa: BLE001 - whatever it is, the next one is not to blame

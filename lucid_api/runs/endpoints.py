@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from anyio import from_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,7 @@ from lucid_api.runs.problems import (
     NotCancelable,
     NothingToRun,
     RunHasEnded,
+    TooManyRunRequests,
     TooManyStreams,
 )
 from lucid_api.runs.requests import REQUEST_TAG, RunStarter, Started
@@ -78,7 +79,9 @@ class RunRequest(BaseModel):
     response_model=StartedRuns,
     responses={
         202: {"headers": headers("Location")},
-        **problems(*_ASKING_DAGSTER, NotFound, NothingToRun, KeyInUse, KeyReused, Invalid, Unavailable),
+        **problems(
+            *_ASKING_DAGSTER, NotFound, NothingToRun, TooManyRunRequests, KeyInUse, KeyReused, Invalid, Unavailable
+        ),
     },
 )
 def start_runs(
@@ -95,7 +98,8 @@ def start_runs(
         mark = _mark(caller, idempotency_key)
         audit.record(Action.RUN_STARTED, request=mark, sessions=_asked(body))
         starter = RunStarter(services.home, services.catalog, services.dagster, mark)
-        started = starter.start_waiting() if body.sessions == "waiting" else starter.start(body.sessions)
+        with services.run_requests.turn_of(caller.subject):
+            started = starter.start_waiting() if body.sessions == "waiting" else starter.start(body.sessions)
         if started.sessions and not any(session.outcome in _STARTED for session in started.sessions):
             outcomes = [session.model_dump() for session in started.sessions]
             raise NothingToRun("every session that was named has ended", sessions=outcomes)
@@ -173,13 +177,13 @@ async def get_run(caller: Reader, run_id: RunId, services: ServicesDep) -> RunDe
     status_code=202,
     responses=problems(*_ASKING_DAGSTER, NotFound, RunHasEnded, NotCancelable, Invalid, Unavailable),
 )
-def cancel_run(caller: Operator, run_id: RunId, services: ServicesDep, audit: AuditDep) -> Run:
+async def cancel_run(caller: Operator, run_id: RunId, services: ServicesDep, audit: AuditDep) -> Run:
     """Ask a run to end. Its sessions go into quarantine, from which `POST /runs` takes them.
 
     A run under way ends at its next chunk; one that is queued ends at once. To ask twice is no error.
     """
-    audit.record(Action.RUN_CANCELED, run=run_id)
-    return from_thread.run(services.dagster.cancel, run_id)
+    await run_in_threadpool(audit.record, Action.RUN_CANCELED, run=run_id)
+    return await services.dagster.cancel(run_id)
 
 
 def _place(services: ServicesDep, caller: Reader) -> Iterator[None]:

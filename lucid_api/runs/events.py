@@ -4,11 +4,8 @@ The id of an event is the cursor in Dagster's log from which its batch was read,
 ends: so a caller that lost its connection goes on after the very last event that it got.
 """
 
-import threading
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -20,15 +17,15 @@ from lucid_api.problems import BadRequest
 from lucid_api.runs.dagster import Dagster
 from lucid_api.runs.decoding import Found, event_of
 from lucid_api.runs.models import Run, RunEnd
-from lucid_api.runs.problems import DagsterAway, DagsterFailed, TooManyStreams
+from lucid_api.runs.problems import DagsterAway, DagsterFailed
 
 ID = r"[A-Za-z0-9+/=]{0,100}~([0-9]{1,4}|end)"
 """What an id looks like."""
 
 _END = "end"
 _BATCH = 200
-_MOST_STREAMS = 64
-_MOST_OF_A_SUBJECT = 8
+MOST_STREAMS = 64
+MOST_OF_A_CALLER = 8
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 3.0
 _HEARTBEAT_SECONDS = 15.0
 _LONGEST_STREAM_SECONDS = 600.0
@@ -57,32 +54,6 @@ class Position:
 
     def __str__(self) -> str:
         return f"{self.cursor or ''}~{_END if self.ended else self.passed}"
-
-
-class Streams:
-    """How many streams are open: they are bounded, and for each caller."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: Counter[str] = Counter()
-
-    @contextmanager
-    def one_of(self, subject: str) -> Iterator[None]:
-        """Count one, for as long as it is open.
-
-        Raises:
-            TooManyStreams: there are enough.
-        """
-        with self._lock:
-            if self._open.total() >= _MOST_STREAMS or self._open[subject] >= _MOST_OF_A_SUBJECT:
-                raise TooManyStreams("too many streams of events are open; close one")
-            self._open[subject] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._open[subject] -= 1
-                self._open += Counter()  # forgets callers that have none
 
 
 @dataclass(slots=True)

@@ -43,7 +43,16 @@ class TooManyStreams(Problem):
 
     status, kind, title = HTTPStatus.TOO_MANY_REQUESTS, "too-many-streams", "Too many streams"
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str = "too many streams of events are open; close one") -> None:
+        super().__init__(detail, headers={"Retry-After": _RETRY_SECONDS})
+
+
+class TooManyRunRequests(Problem):
+    """So many requests for runs are being worked on that there is no place for another one; try again."""
+
+    status, kind, title = HTTPStatus.SERVICE_UNAVAILABLE, "too-many-run-requests", "Too many requests for runs"
+
+    def __init__(self, detail: str = "other requests for runs are being worked on; try again") -> None:
         super().__init__(detail, headers={"Retry-After": _RETRY_SECONDS})
 
 

@@ -1,17 +1,20 @@
 """Starting runs for sessions, as the sensors do it: which stage comes next, who has what in hand, who shares a run."""
 
 import logging
+import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from anyio import from_thread
 
+from lucid_api.http.shares import Shares
 from lucid_api.runs.dagster import Dagster
 from lucid_api.runs.models import Outcome, RequestedSession, Run, RunStatus
-from lucid_api.runs.problems import OutcomeUnknown
+from lucid_api.runs.problems import OutcomeUnknown, TooManyRunRequests
 from lucid_pipeline.course.claims import claimed_partitions
 from lucid_pipeline.course.partitions import LONGEST_RANGE, Partitions
 from lucid_pipeline.course.progress import stages_left, standings_before
@@ -28,10 +31,38 @@ MOST_RUNS = 20
 
 _MOST_WAITING = MOST_RUNS * LONGEST_RANGE
 _MOST_UNFINISHED = 1000
+_MOST_REQUESTS = 8
+_PATIENCE_SECONDS = 20.0
 _LOOKS = 3
 _PAUSE_SECONDS = 1.0
 _UNFINISHED = [status.name for status in RunStatus if not status.has_ended]
 _log = logging.getLogger(__name__)
+
+
+class RunRequests:
+    """Requests for runs, worked on one after the other: none starts what another is just starting. Any thread may ask.
+
+    Who waits for a turn keeps a thread from others, so few wait, and not for long.
+    """
+
+    def __init__(self) -> None:
+        self._places = Shares(_MOST_REQUESTS, TooManyRunRequests)
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def turn_of(self, subject: str) -> Iterator[None]:
+        """The turn of a caller.
+
+        Raises:
+            TooManyRunRequests: others have theirs, and it takes too long.
+        """
+        with self._places.one_of(subject):
+            if not self._turn.acquire(timeout=_PATIENCE_SECONDS):
+                raise TooManyRunRequests
+            try:
+                yield
+            finally:
+                self._turn.release()
 
 
 @dataclass(frozen=True, slots=True)

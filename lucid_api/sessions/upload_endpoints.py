@@ -120,7 +120,7 @@ async def upload_recording(
             services.uploads.take_in(incoming, sidecar)
             return made.answer(_accepted(request, incoming))
 
-    with services.uploads.place():
+    with services.uploads.places.one_of(caller.subject):
         async with contextmanager_in_threadpool(services.idempotent.alone(caller.subject, idempotency_key)):
             if said_digest and (answered := (await run_in_threadpool(attempt, said_digest)).answered):
                 return answered

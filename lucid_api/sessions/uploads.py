@@ -18,6 +18,7 @@ from http import HTTPStatus
 from pathlib import Path
 from uuid import UUID
 
+from lucid_api.http.shares import Shares
 from lucid_api.problems import Problem, Unavailable
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.errors import SessionNotFound
@@ -42,6 +43,9 @@ class TooManyUploads(Problem):
 
     status, kind, title = HTTPStatus.SERVICE_UNAVAILABLE, "too-many-uploads", "Too many uploads"
 
+    def __init__(self, detail: str = "other recordings are being received; try again") -> None:
+        super().__init__(detail, headers=_RETRY)
+
 
 class NoRoom(Problem):
     """The disk of the landing folder is full, or what is sent does not fit on it."""
@@ -59,26 +63,12 @@ class Uploads:
     def __init__(self, home: Home, catalog: Catalog) -> None:
         self._settings = home.settings
         self._catalog = catalog
-        self._places = threading.Semaphore(MOST_AT_ONCE)
+        self.places = Shares(MOST_AT_ONCE, TooManyUploads)
         self._clear_up()
 
     @property
     def _landing(self) -> Path:
         return self._settings.landing_dir.resolve()
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """One of the uploads that are received at the same time.
-
-        Raises:
-            TooManyUploads: there are as many already as there may be.
-        """
-        if not self._places.acquire(blocking=False):
-            raise TooManyUploads(f"{MOST_AT_ONCE} recordings are being received; try again", headers=_RETRY)
-        try:
-            yield
-        finally:
-            self._places.release()
 
     def begin(self, name: str, length: int | None) -> "Incoming":
         """Begin to receive a recording; the caller ends that by `Incoming.close`.

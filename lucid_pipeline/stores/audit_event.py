@@ -35,6 +35,7 @@ class Action(StrEnum):
 
     CONTENT_PLAYED = "content.played"
     CONTENT_DOWNLOADED = "content.downloaded"
+    CHUNKS_DOWNLOADED = "chunks.downloaded"
     TRANSCRIPT_READ = "transcript.read"
     CONTENT_SEARCHED = "content.searched"
     UPLOAD_RECEIVED = "upload.received"

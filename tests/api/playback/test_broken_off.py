@@ -138,7 +138,7 @@ class Parts:
         self.places = threading.BoundedSemaphore(1)
         self.read = 0
         assert self.places.acquire(blocking=False)
-        self.playback = Playback(self._parts(), self.places)
+        self.playback = Playback(self._parts(), self.places.release)
         self.failures: list[LucidError] = []
 
     def _parts(self) -> Any:
@@ -207,7 +207,7 @@ def test_a_playback_is_closed_once(shapes: Shapes) -> None:
     reader = Home(shapes.lucid.home, identity, lucid.signing_key()).reader(UUID(shapes.ids["several"]))
     threads = threading.active_count()
     for _ in range(3):
-        playback = playbacks.playback(reader, 0, len(reader))
+        playback = playbacks.playback(reader, 0, len(reader), "somebody")
         playback.begin()
         assert playback.next_part() == shapes.recordings["several"][:MIB]
         playback.close()

@@ -266,7 +266,7 @@ def test_as_many_are_played_at_once_as_may_be(shapes: Shapes, tmp_path: Any) -> 
         assert playing is not None
         record = api.services.catalog.get(UUID(shapes.ids["several"]))
         reader = playing.sessions.session(record).reader
-        other = playing.playbacks.playback(reader, 0, 10)
+        other = playing.playbacks.playback(reader, 0, 10, "somebody")
         refused = play(api, shapes, "small")
         assert_problem(refused, 503, "too-many-playbacks")
         assert int(refused.headers["Retry-After"]) > 0

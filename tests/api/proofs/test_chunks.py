@@ -9,8 +9,10 @@ import pytest
 
 from lucid_api.access.scopes import Scope
 from lucid_api.http.conditional import repr_digest
+from lucid_api.proofs.sending import MOST_BYTES
 from lucid_pipeline.archive.canonical import encode
 from lucid_pipeline.archive.layout import chunk_table_key
+from tests.api.access.support import recorded
 from tests.api.conftest import SealedHome
 from tests.api.proofs.support import NEVER, flip, object_path, seal_again, unsealed
 from tests.api.support import Api, assert_problem
@@ -122,6 +124,29 @@ def test_who_has_it_gets_no_second_copy(own_api: Api, session: str) -> None:
     object_path(own_api, row["key"]).unlink()
     answer = own_api.get(f"/sessions/{session}/chunks/0", READ, headers={"If-None-Match": f'"{row["sha256"]}"'})
     assert (answer.status_code, answer.content) == (304, b"")
+
+
+def test_a_download_is_on_record_once_as_long_as_it_goes_on(own_api: Api, session: str) -> None:
+    home, path = own_api.services.settings.home, f"/api/v1/sessions/{session}/chunks"
+    key = own_api.headers(READ)
+    own_api.client.head(f"{path}/0", headers=key)
+    own_api.client.get(path, headers=key)
+    assert recorded(home, "chunks.downloaded") == []
+    for index in range(3):
+        assert own_api.client.get(f"{path}/{index}", headers=key).status_code == 200
+    (event,) = recorded(home, "chunks.downloaded")
+    assert (event["session_id"], event["outcome"]) == (session, "allowed")
+    assert own_api.get(f"/sessions/{session}/chunks/0", READ).status_code == 200
+    assert len(recorded(home, "chunks.downloaded")) == 2, "another caller"
+
+
+def test_what_cannot_be_recorded_is_not_sent(own_api: Api, session: str) -> None:
+    home = own_api.services.settings.home
+    own_api.services.audit.close()
+    (home / "audit").rename(home / "elsewhere")
+    (home / "audit").write_text("in the way")
+    assert_problem(own_api.get(f"/sessions/{session}/chunks/0", READ), 503, "unavailable")
+    own_api.services.objects.take(MOST_BYTES)
 
 
 def test_there_is_none_behind_the_last_one(own_api: Api, session: str) -> None:

@@ -14,10 +14,9 @@ import pytest
 
 from lucid_api.access import api_keys
 from lucid_api.access.scopes import Scope
-from lucid_api.problems import Unavailable
 from lucid_api.proofs import verification_store, verifications
 from lucid_api.proofs.documents import VerificationStatus
-from lucid_api.proofs.verifications import Verifications
+from lucid_api.proofs.verifications import TooManyVerifications, Verifications
 from lucid_api.state import StateDatabase
 from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.errors import TransientError
@@ -232,17 +231,25 @@ def test_it_tells_how_far_it_is(own_api: Api, session: str) -> None:
         assert made.get(record.session_id, key).bytes_done == seen.bytes_total
 
 
-def test_only_so_many_wait(own_api: Api, session: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifications, "MOST_WAITING", 2)
+def test_only_so_many_wait_and_half_of_them_for_one_caller(
+    own_api: Api, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifications, "MOST_WAITING", 4)
     gate, record = Gate(own_api.services.archive), own_api.services.catalog.get(UUID(session))
     with made_behind(gate, own_api) as made:
         made.request(record, deep=False, subject="x")
         assert gate.waiting.acquire(timeout=60)
-        for _ in range(2):
-            made.request(record, deep=False, subject="x")
-        with pytest.raises(Unavailable) as refused:
-            made.request(record, deep=False, subject="x")
-        assert "Retry-After" in refused.value.headers
+        for subject in ("x", "y"):
+            for _ in range(2):
+                made.request(record, deep=False, subject=subject)
+            with pytest.raises(TooManyVerifications) as refused:
+                made.request(record, deep=False, subject=subject)
+            assert "Retry-After" in refused.value.headers
+        with pytest.raises(TooManyVerifications):
+            made.request(record, deep=False, subject="z")
+        gate.let_in.release(100)
+        until(lambda: not made._queue.qsize())
+        made.request(record, deep=False, subject="x")
 
 
 def test_what_cannot_be_read_is_no_damage_and_the_next_one_is_made(own_api: Api, session: str) -> None:

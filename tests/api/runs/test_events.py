@@ -13,8 +13,7 @@ import httpx2
 import pytest
 
 from lucid_api.access.scopes import Scope
-from lucid_api.runs.events import Position, Streams
-from lucid_api.runs.problems import TooManyStreams
+from lucid_api.runs.events import Position
 from tests.api.live import Live
 from tests.api.support import PREFIX, assert_problem
 from tests.processes import eventually
@@ -86,21 +85,6 @@ def test_a_position_is_read_as_it_was_written(position: Position, text: str) -> 
     assert str(position) == text
     assert str(Position.parse(text)) == text
     assert Position.parse(None) == Position()
-
-
-def test_streams_are_bounded_for_each_caller_and_in_all() -> None:
-    streams = Streams()
-    with ExitStack() as stack:
-        for subject in ["a"] * 8:
-            stack.enter_context(streams.one_of(subject))
-        with pytest.raises(TooManyStreams), streams.one_of("a"):
-            pass
-        for number in range(56):
-            stack.enter_context(streams.one_of(f"b{number % 8}"))
-        with pytest.raises(TooManyStreams), streams.one_of("c"):
-            pass
-    with streams.one_of("a"):
-        pass
 
 
 def long_run(live: Live) -> str:

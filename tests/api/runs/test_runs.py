@@ -1,8 +1,13 @@
 """Runs as callers start, find and cancel them, with a real Dagster that runs them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from lucid_api.access.scopes import Scope
+from lucid_api.runs import requests
+from lucid_api.runs.problems import TooManyRunRequests
+from lucid_api.runs.requests import RunRequests
 from lucid_pipeline.archive.session_id import new_session_id
 from lucid_pipeline.stores.catalog import State
 from tests.api.live import QUARANTINE, Live
@@ -94,6 +99,32 @@ def test_what_a_run_has_in_hand_is_left_to_it(live: Live) -> None:
     done = live.ended(answer["runs"][0]["run_id"])
     assert done["status"] == "success"
     assert_problem(live.api.ask("POST", f"/runs/{done['run_id']}/cancellation", Scope.RUNS_WRITE), 409, "run-has-ended")
+
+
+def test_of_requests_at_the_same_time_one_starts_the_run(live: Live) -> None:
+    session_id = live.record(500_000_000)
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(lambda _: live.start(session_id), range(3)))
+    assert [answer.status_code for answer in answers] == [202] * 3
+    [run] = {run["run_id"] for answer in answers for run in answer.json()["runs"]}
+    outcomes = [session["outcome"] for answer in answers for session in answer.json()["sessions"]]
+    assert sorted(outcomes) == ["in_hand", "in_hand", "started"]
+    assert live.ended(run)["status"] == "success"
+
+
+def test_nobody_waits_for_a_turn_behind_many_or_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "_PATIENCE_SECONDS", 0.05)
+    turns = RunRequests()
+    with ThreadPoolExecutor(1) as other, turns.turn_of("a"):
+
+        def wait() -> None:
+            with turns.turn_of("b"):
+                pass
+
+        with pytest.raises(TooManyRunRequests):
+            other.submit(wait).result()
+    with turns.turn_of("b"):
+        pass
 
 
 def test_a_session_that_does_not_exist_keeps_all_others_from_being_started(live: Live) -> None:
