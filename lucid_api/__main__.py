@@ -25,7 +25,7 @@ from lucid_pipeline.settings import Settings, load_settings
 from lucid_pipeline.stores.audit_event import Action, Entry
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_SECONDS_TO_END = 7
+_SECONDS_TO_END = 6
 """How long responses that are under way at SIGTERM may go on."""
 
 

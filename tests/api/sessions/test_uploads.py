@@ -552,7 +552,7 @@ def test_an_upload_does_not_keep_the_service_from_ending(stages: Stages) -> None
             with sending(beside, "Content-Length: 5000000", body=noise(2 * MIB)):
                 received_by(beside, MIB)
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(timeout=30) == 0  # 8 s are what running responses have
+                assert process.wait(timeout=10) == 0
             assert_nothing_stays(beside)
 
 
