@@ -4,7 +4,6 @@ import ctypes
 import errno
 import os
 import platform
-import signal
 import struct
 import sys
 import time
@@ -42,11 +41,6 @@ def ordinary_user() -> Callable[[], None] | None:
                 raise OSError(ctypes.get_errno(), "cannot drop a capability")
 
     return give_up
-
-
-def heed_control_c() -> None:
-    """What to run in a new process: what scripts start in the background ignores control-c, and passes that on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def without_hard_links() -> Callable[[], None]:

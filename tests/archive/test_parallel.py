@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from lucid_pipeline.archive.chunking import CHUNK_SIZES, MIB
 from lucid_pipeline.archive.parallel import BUFFER_BUDGET, Turns, Work, for_each_chunk, in_order, worker_count
-from tests.processes import heed_control_c
 
 PATIENCE = 20.0
 ROOT = Path(__file__).parents[2]
@@ -191,7 +190,6 @@ def test_an_interrupt_from_the_keyboard_stops_all_threads() -> None:
         text=True,
         timeout=60,
         check=True,
-        preexec_fn=heed_control_c,
     )
     assert found.stdout == "interrupted with 0 threads left\n"
 

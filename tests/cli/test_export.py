@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.conftest import RECORDINGS, Archived
 from tests.cli.support import Lucid, entries, flip
-from tests.processes import eventually, heed_control_c, ordinary_user, without_hard_links
+from tests.processes import eventually, ordinary_user, without_hard_links
 from tests.support import Home, archive_by_hand, noise
 
 MIB = 2**20
@@ -238,13 +238,8 @@ def amid_export(long: tuple[Lucid, str], folder: Path, *, poor: bool) -> "Iterat
     """An export to `out`, halted when some of its plaintext is on the disk, and not all of it."""
     lucid, session_id = long
 
-    def prepare() -> None:
-        heed_control_c()
-        if poor:
-            make_poor()
-
-    make_poor = without_hard_links() if poor else heed_control_c
-    with lucid.start("export", session_id, "-o", folder / "out", preexec_fn=prepare) as process:
+    make_poor = without_hard_links() if poor else None
+    with lucid.start("export", session_id, "-o", folder / "out", preexec_fn=make_poor) as process:
         eventually(lambda: any(size > 0 for size in sizes(process, folder)), every=0)
         process.send_signal(signal.SIGSTOP)
         assert all(size < 1 << 30 for size in sizes(process, folder))

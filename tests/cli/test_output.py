@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Archived
 from tests.cli.support import Lucid, objects_like
-from tests.processes import eventually, heed_control_c
+from tests.processes import eventually
 from tests.support import noise
 
 
@@ -77,7 +77,7 @@ def test_an_interrupt_is_told_in_one_line_and_the_same_command_goes_on(
         (root / name).write_bytes(data)
     with (root / "z-large").open("wb") as file:
         file.truncate(1 << 30)
-    with lucid.having(codec="stored", workers="1").start("archive", root, preexec_fn=heed_control_c) as process:
+    with lucid.having(codec="stored", workers="1").start("archive", root) as process:
         eventually(lambda: objects_like(lucid.archive_folder, "chunks/00000001.*"))
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
@@ -96,7 +96,7 @@ def test_an_interrupt_is_told_in_one_line_and_the_same_command_goes_on(
 def test_an_interrupt_while_modules_are_imported_is_no_traceback(
     lucid: Lucid, library: str, number: signal.Signals
 ) -> None:
-    with lucid.start("list", preexec_fn=heed_control_c) as process:
+    with lucid.start("list") as process:
         maps = Path(f"/proc/{process.pid}/maps")
         eventually(lambda: library in maps.read_text(), every=0)
         process.send_signal(number)

@@ -20,7 +20,7 @@ from lucid_pipeline.lineage.stages import CHECKED, INTACT
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, OWNER, Stages, open_home
 from tests.lineage.test_definitions import ROOT, environment
-from tests.processes import eventually, heed_control_c
+from tests.processes import eventually
 from tests.support import text
 
 FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
@@ -188,7 +188,6 @@ def interface(stages: Stages, tmp_path: Path) -> Iterator[UserInterface]:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=heed_control_c,
         )
     try:
         interface = UserInterface(port)
