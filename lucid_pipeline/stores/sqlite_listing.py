@@ -8,9 +8,10 @@ All of it follows from the sessions, and is brought up to date in the transactio
 - `terms` has, for each word and each tag, the numbers of the sessions that have it.
 - `tallies` has the counts.
 
-A page is made in one of two ways (`plan`). Where one of the conditions holds for a few sessions only, those are read
-and sorted. Else the index of the order is walked until the page is full, or until so much has been looked through that
-somebody would have to wait: then the next page goes on from there.
+A page is made in one of three ways (`plan`). The index of a filter is sorted by the start, so one filter alone, in that
+order, has its page there. Else, where one of the conditions holds for a few sessions only, those are read and sorted.
+Else the index of the order is walked until the page is full, or until so much has been looked through that somebody
+would have to wait: then the next page goes on from there.
 """
 
 import json
@@ -175,16 +176,15 @@ class Search:
 def plan(connection: sqlite3.Connection, wanted: SessionFilter, order: Order, after: Position | None) -> Search:
     """How to find what is wanted: among a few sessions, or on a walk."""
     conditions, times = list(_conditions(wanted)), list(_times(wanted))
+    if order.by is Sort.STARTED and len(conditions) == 1 and (facet := conditions[0].facet):
+        return _walk(f"listing_of_{facet}", [*conditions, *_time_left(wanted, order, after)], [], order)
     counted = [(_count(connection, condition), condition) for condition in (*conditions, *times)]
     count, rarest = min(counted, key=itemgetter(0), default=(_FEW + 1, None))
     if rarest and count <= _FEW:
         return _among(rarest, [*conditions, *times, *_behind(order, after)], order)
     if order.by is not Sort.STARTED:
         return _walk(f"listing_by_{order.by}", [*_behind(order, after)], [*conditions, *times], order)
-    bounds = list(_time_left(wanted, order, after))
-    if len(conditions) == 1 and (facet := conditions[0].facet):
-        return _walk(f"listing_of_{facet}", [*conditions, *bounds], [], order)
-    return _walk("listing_by_started", bounds, conditions, order)
+    return _walk("listing_by_started", list(_time_left(wanted, order, after)), conditions, order)
 
 
 def holding(connection: sqlite3.Connection) -> Holding:

@@ -168,12 +168,13 @@ def test_where_many_fit_the_index_of_the_order_is_walked_and_nothing_is_sorted(
             assert f"INDEX listing_by_{order.by}" in way or "INDEX listing_of_" in way
 
 
-@pytest.mark.usefixtures("never_few")
+@pytest.mark.parametrize("bound", ["always_few", "never_few"])
 @pytest.mark.parametrize("facet", PLAIN)
 @pytest.mark.parametrize("descending", [True, False])
 def test_in_the_order_of_the_start_one_condition_leads_straight_to_what_fits(
-    catalog: SqliteCatalog, facet: str, descending: bool
+    catalog: SqliteCatalog, facet: str, descending: bool, bound: str, request: pytest.FixtureRequest
 ) -> None:
+    request.getfixturevalue(bound)
     straight = f"SEARCH listing USING COVERING INDEX listing_of_{facet} ({facet}=?"
     within = replace(PLAIN[facet], since=SINCE, until=UNTIL)
     for wanted, beginning in ((PLAIN[facet], ""), (within, "started>? AND started<?")):
@@ -188,7 +189,8 @@ def test_in_the_order_of_the_start_one_condition_leads_straight_to_what_fits(
 def test_where_few_fit_only_those_are_read(catalog: SqliteCatalog, wanted: SessionFilter) -> None:
     for order in ORDERS:
         for steps in plan(catalog, wanted, order):
-            assert "SEARCH listing USING INTEGER PRIMARY KEY (rowid=?)" in steps
+            in_order = order.by is Sort.STARTED and not any("TEMP B-TREE" in step for step in steps)
+            assert in_order or "SEARCH listing USING INTEGER PRIMARY KEY (rowid=?)" in steps
             assert not any(step.startswith(("SCAN listing", "SCAN terms")) for step in steps), steps
 
 
