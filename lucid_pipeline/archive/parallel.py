@@ -1,10 +1,11 @@
-"""Work on the chunks of a recording by several threads: in any order, with the one thing that has one, or in order."""
+"""Work by several threads: on the chunks of a recording, in any order or in theirs; on many things, within bounds."""
 
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import islice
 from typing import TypeVar
 
 from lucid_pipeline.archive.chunking import MIB
@@ -13,6 +14,7 @@ BUFFER_BUDGET = 128 * MIB
 _BUFFERS_PER_WORKER = 4
 
 Made = TypeVar("Made")
+Item = TypeVar("Item")
 
 
 class Stopped(Exception):
@@ -136,3 +138,54 @@ def in_order(
             yield ahead.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def as_made(
+    pool: Executor, make: Callable[[Item], Made], items: Iterable[Item], most: int
+) -> Generator[Made, None, None]:
+    """What a pool makes of each item, in any order; at most so many are in its hands or wait to be taken.
+
+    Whoever takes no more closes the iterator: what has not been begun then never is.
+
+    Raises:
+        The error of any item, when its turn to be taken has come.
+    """
+    coming = iter(items)
+    in_hand: set[Future[Made]] = set()
+    try:
+        while True:
+            in_hand.update(pool.submit(make, item) for item in islice(coming, most - len(in_hand)))
+            if not in_hand:
+                return
+            done, in_hand = wait(in_hand, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    finally:
+        for future in in_hand:
+            future.cancel()
+
+
+class Allowance:
+    """So many bytes, of which threads take what they are about to hold, and wait for others where that is too much."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._left = size
+        self._condition = threading.Condition()
+
+    @contextmanager
+    def holding(self, count: int) -> Iterator[None]:
+        """Hold so many bytes; one who wants more than there ever are gets them when nobody else holds any.
+
+        No thread may hold twice at once: two that each wait for the other would wait forever.
+        """
+        taken = min(count, self._size)
+        with self._condition:
+            self._condition.wait_for(lambda: self._left >= taken)
+            self._left -= taken
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._left += taken
+                self._condition.notify_all()

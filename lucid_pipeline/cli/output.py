@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,7 +15,9 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -25,6 +27,7 @@ from rich.text import Text
 
 from lucid_pipeline.archive.ports import Progress as OnBytes
 from lucid_pipeline.paths import printable
+from lucid_pipeline.units import size
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 
@@ -55,19 +58,34 @@ class Output:
     @contextmanager
     def progress(self, description: str, total: int | None) -> Iterator[OnBytes]:
         """A progress bar over `total` bytes, where that is known; what is yielded takes each number of bytes done."""
-        bar = Progress(
+        with self._bar(DownloadColumn(binary_units=True), TransferSpeedColumn()) as bar:
+            task = bar.add_task(escape(description), total=total)
+            yield lambda count: bar.advance(task, count)
+
+    @contextmanager
+    def progress_of_sessions(self, description: str, total: int) -> Iterator[Callable[[int, int], None]]:
+        """A progress bar over `total` sessions; what is yielded takes the sessions and the bytes of each step."""
+        done = 0
+
+        def advance(sessions: int, count: int = 0) -> None:
+            nonlocal done
+            done += count
+            bar.update(task, advance=sessions, bytes=size(done) if done else "")
+
+        with self._bar(MofNCompleteColumn(), TextColumn("sessions {task.fields[bytes]}")) as bar:
+            task = bar.add_task(escape(description), total=total, bytes="")
+            yield advance
+
+    def _bar(self, *columns: ProgressColumn) -> Progress:
+        return Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
+            *columns,
             TimeRemainingColumn(),
             console=Console(file=sys.stderr),
             transient=True,
             disable=self.as_json or not sys.stderr.isatty(),
         )
-        with bar:
-            task = bar.add_task(escape(description), total=total)
-            yield lambda count: bar.advance(task, count)
 
 
 def warn(line: str) -> None:

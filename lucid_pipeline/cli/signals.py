@@ -27,6 +27,12 @@ def _leave(number: int, _frame: FrameType | None) -> None:
     os._exit(exit_status(number))
 
 
+def ignore_signals() -> None:
+    """Go on whatever is asked: for a process whose parent answers for it."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def interrupt_on_signals() -> Callable[[], int]:
     """Raise `KeyboardInterrupt` from now on; returns what tells the exit status that says by which signal.
 

@@ -5,7 +5,7 @@ its recording lies, and what one stage hands to the next. Losing it loses no sea
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -220,6 +220,65 @@ class SessionRecord:
         if self.damages:
             return Proof.DAMAGED
         return Proof.INTACT if self.verified_at else Proof.NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the sealed metadata of a session says, as far as a catalog keeps it."""
+
+    metadata: SessionMetadata
+    name: str
+    length: int
+    duration_ms: int | None
+    content_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedSession:
+    """What the archive says of a sealed session.
+
+    `registered_at` is when its id was made. `description` is None where its sealed metadata could not be read;
+    `damages` are the codes of what was wrong with it, if anything was.
+    """
+
+    session_id: UUID
+    seal: Seal
+    registered_at: str
+    description: Description | None = None
+    damages: Sequence[str] = ()
+
+    def added_to(self, known: SessionRecord | None) -> SessionRecord:
+        """What is known of the session when this is told, and `known` was known before.
+
+        A newer manifest takes the place of an older one, as `Catalog.record_seal` has it: whatever failed before it,
+        or was found by verifying another one, says nothing of it. One that is older than the known one, or is another
+        one under the same number, changes nothing. What the sealed metadata says counts; what it does not say, and all
+        else, stays.
+        """
+        record = known or SessionRecord(self.session_id, State.SEALED, self.registered_at)
+        if record.seal is None or record.seal.sequence < self.seal.sequence:
+            record = replace(
+                record,
+                state=State.SEALED,
+                seal=self.seal,
+                failure=None,
+                attempts=0,
+                duplicate_of=None,
+                verified_at=None,
+                damages=(),
+            )
+        if record.seal != self.seal:
+            return record
+        if told := self.description:
+            record = replace(
+                record,
+                metadata=told.metadata.completed_by(record.metadata),
+                name=told.name,
+                length=told.length,
+                duration_ms=told.duration_ms,
+                content_id=told.content_id,
+            )
+        return replace(record, damages=tuple(dict.fromkeys((*record.damages, *self.damages))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,10 +554,16 @@ class Catalog(Protocol):
         """
 
     def restore(self, *records: SessionRecord) -> None:
-        """Put records in whole, all or none, as a rebuild from the archive does.
+        """Put records in whole, all or none.
 
         A session that is there keeps its source; one whose manifest is newer than the record's is left as it is, so
         that an archive that was turned back cannot turn back what is known of it.
+        """
+
+    def restore_sealed(self, *sessions: ArchivedSession) -> list[SessionRecord]:
+        """Add what the archive says of sealed sessions to what is known, all or none; returns what is known now.
+
+        Each becomes what `ArchivedSession.added_to` makes of the record at that moment, whoever changes it meanwhile.
         """
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from lucid_pipeline.errors import SessionNotFound, UsageError
 from lucid_pipeline.stores import sqlite_listing
 from lucid_pipeline.stores.catalog import (
     ENDED,
+    ArchivedSession,
     Arrival,
     Catalog,
     Failure,
@@ -400,6 +401,11 @@ class SqliteCatalog(Catalog):
                     _listed(connection, record.session_id)
 
     @override
+    def restore_sealed(self, *sessions: ArchivedSession) -> list[SessionRecord]:
+        with self._file.writing() as connection:
+            return [_added(connection, session) for session in sessions]
+
+    @override
     def close(self) -> None:
         self._file.close()
 
@@ -439,6 +445,16 @@ def _listed(connection: sqlite3.Connection, session_id: UUID) -> SessionRecord:
     record = _get(connection, session_id)
     sqlite_listing.update(connection, record)
     return record
+
+
+def _added(connection: sqlite3.Connection, session: ArchivedSession) -> SessionRecord:
+    """A session, to which has been added what the archive says of it."""
+    known = _find_one(connection, session.session_id)
+    record = session.added_to(known)
+    if record == known:
+        return record
+    _put(connection, record)
+    return _listed(connection, session.session_id)
 
 
 def _get(connection: sqlite3.Connection, session_id: UUID) -> SessionRecord:
