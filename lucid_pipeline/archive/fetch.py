@@ -3,7 +3,7 @@
 from hashlib import sha256
 from uuid import UUID
 
-from lucid_pipeline.archive.chunk_table import StoredObject
+from lucid_pipeline.archive.chunk_table import ChunkObject, StoredObject
 from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.encryption import ChunkFlags, ChunkHeader, Suite
 from lucid_pipeline.archive.ports import ObjectMissing, ObjectStore
@@ -30,6 +30,17 @@ def fetch_stored(stored: StoredObject, store: ObjectStore) -> memoryview:
     data = fetch(stored.key, stored.length + 1, store)
     if len(data) != stored.length or sha256(data).digest() != stored.sha256:
         raise DamageError(DamageCode.OBJECT_DIGEST_MISMATCH, stored.key, "it is not the object that was stored")
+    return data
+
+
+def fetch_chunk(chunk: ChunkObject, count: int, suite: Suite, session_id: UUID, store: ObjectStore) -> memoryview:
+    """The object of a chunk, one of `count`, which has to be the one that was stored, and made for its place.
+
+    Raises:
+        DamageError: as `fetch_stored` and `check_header`.
+    """
+    data = fetch_stored(chunk, store)
+    check_header(data, chunk_header(suite, session_id, chunk.index, count), chunk.key)
     return data
 
 

@@ -10,7 +10,7 @@ from lucid_pipeline.archive.chunking import CHUNK_SIZES
 from lucid_pipeline.archive.damage import DamageCode, DamageError
 from lucid_pipeline.archive.documents import Digest, Document
 from lucid_pipeline.archive.envelope import LARGEST_ENVELOPE
-from lucid_pipeline.archive.fetch import check_header, chunk_header, fetch, fetch_stored
+from lucid_pipeline.archive.fetch import check_header, fetch, fetch_chunk, fetch_stored
 from lucid_pipeline.archive.layout import chunk_table_key, manifest_key, sealed_key
 from lucid_pipeline.archive.manifest import (
     Completeness,
@@ -62,9 +62,8 @@ def hash_chunks(request: SealingRequest, store: ObjectStore, workers: int) -> Ha
 
     def start_worker() -> Work:
         def work(index: int, _turns: Turns) -> None:
-            chunk = objects[index]
-            data = fetch_stored(chunk, store)  # hashed here, and found to be what was told
-            check_header(data, chunk_header(suite, session_id, index, len(objects)), chunk.key)
+            # Hashed here, and found to be what was told.
+            fetch_chunk(objects[index], len(objects), suite, session_id, store)
 
         return work
 

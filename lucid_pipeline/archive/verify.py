@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID
 
-from lucid_pipeline.archive.chunk_table import ChunkObject, ChunkTable
+from lucid_pipeline.archive.chunk_table import ChunkTable
 from lucid_pipeline.archive.damage import Damage, DamageCode, DamageError
-from lucid_pipeline.archive.fetch import check_header, chunk_header, fetch_stored
+from lucid_pipeline.archive.fetch import fetch_chunk
 from lucid_pipeline.archive.manifest import Manifest, SignedManifest
 from lucid_pipeline.archive.parallel import Turns, Work, for_each_chunk, worker_count
 from lucid_pipeline.archive.ports import ObjectStore, Progress
@@ -120,6 +120,7 @@ def _check_chunks(
 ) -> None:
     damages: dict[int, Damage] = {}
     plaintext = sha256()
+    count = len(table.objects)
 
     def start_worker() -> Work:
         decrypt = reader.decryptor() if reader is not None else None
@@ -128,7 +129,7 @@ def _check_chunks(
             chunk = table.objects[index]
             raw: memoryview | bytes = b""
             try:
-                data = _check_chunk(manifest, chunk, len(table.objects), store)
+                data = fetch_chunk(chunk, count, manifest.aead, manifest.session_id, store)
                 raw = decrypt(chunk, data) if decrypt else b""
             except DamageError as error:
                 damages[index] = error.damage
@@ -138,7 +139,6 @@ def _check_chunks(
 
         return work
 
-    count = len(table.objects)
     for_each_chunk(count, worker_count(workers, manifest.recording.chunk_size, count), start_worker)
     report.chunks_checked = count - len(damages)
     report.bytes_checked = sum(chunk.length for chunk in table.objects if chunk.index not in damages)
@@ -146,9 +146,3 @@ def _check_chunks(
     if reader is not None and not damages and plaintext.digest() != reader.metadata.recording.sha256:
         detail = "what was archived is not what decrypts"
         report.damages.append(Damage(DamageCode.PLAINTEXT_DIGEST_MISMATCH, "recording", detail))
-
-
-def _check_chunk(manifest: Manifest, chunk: ChunkObject, count: int, store: ObjectStore) -> memoryview:
-    data = fetch_stored(chunk, store)
-    check_header(data, chunk_header(manifest.aead, manifest.session_id, chunk.index, count), chunk.key)
-    return data

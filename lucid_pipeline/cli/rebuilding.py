@@ -27,8 +27,8 @@ from lucid_pipeline.stores.catalog import ArchivedSession, Catalog, Order, Sessi
 from lucid_pipeline.stores.object_store import local_folder
 from lucid_pipeline.stores.restoring import Asked, Told, Witness, not_known
 
-_BATCH = 250
-_BATCHES_PER_PROCESS = 3
+_BATCH = 500
+_BATCHES_PER_PROCESS = 2
 _PAGE = 1000
 _BY_ID = Order(descending=False)
 _MOST_OBSTACLES = 50
