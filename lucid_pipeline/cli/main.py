@@ -16,6 +16,7 @@ import typer
 from lucid_pipeline import __version__
 from lucid_pipeline.cli.commands import api_key
 from lucid_pipeline.cli.commands.archive import archive
+from lucid_pipeline.cli.commands.copy_archive import copy_archive
 from lucid_pipeline.cli.commands.demo import demo
 from lucid_pipeline.cli.commands.export import export
 from lucid_pipeline.cli.commands.init import init
@@ -114,6 +115,7 @@ for _name, _command in (
     ("up", up),
     ("retry", retry),
     ("rebuild-catalog", rebuild_catalog),
+    ("copy-archive", copy_archive),
 ):
     app.command(_name)(_reporting(_command))
 

@@ -3,10 +3,11 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from threading import Lock
+from typing import Annotated, Protocol
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -30,6 +31,14 @@ from lucid_pipeline.paths import printable
 from lucid_pipeline.units import size
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+
+
+class OnSessions(Protocol):
+    """Takes numbers of sessions, and of bytes, that have just been done."""
+
+    def __call__(self, sessions: int, count: int = 0) -> None:
+        """May be called from any thread."""
+
 
 _WIDE = 140  # columns, where no terminal says how many it has
 
@@ -63,14 +72,15 @@ class Output:
             yield lambda count: bar.advance(task, count)
 
     @contextmanager
-    def progress_of_sessions(self, description: str, total: int) -> Iterator[Callable[[int, int], None]]:
-        """A progress bar over `total` sessions; what is yielded takes the sessions and the bytes of each step."""
-        done = 0
+    def progress_of_sessions(self, description: str, total: int) -> Iterator[OnSessions]:
+        """A progress bar over `total` sessions; what is yielded takes sessions and bytes done."""
+        done, lock = 0, Lock()
 
         def advance(sessions: int, count: int = 0) -> None:
             nonlocal done
-            done += count
-            bar.update(task, advance=sessions, bytes=size(done) if done else "")
+            with lock:
+                done += count
+                bar.update(task, advance=sessions, bytes=size(done) if done else "")
 
         with self._bar(MofNCompleteColumn(), TextColumn("sessions {task.fields[bytes]}")) as bar:
             task = bar.add_task(escape(description), total=total, bytes="")

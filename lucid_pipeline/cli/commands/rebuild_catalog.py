@@ -27,7 +27,7 @@ def rebuild_catalog(as_json: Json = False) -> None:
         rebuild = Rebuild(catalog, list(archived_sessions(home.archive())))
         with output.progress_of_sessions("rebuilding the catalog", len(rebuild.archived)) as advance:
             for sessions in rebuild.run(processes, settings.workers):
-                advance(sessions, 0)
+                advance(sessions)
     outcome = rebuild.outcome
     output.result(_document(outcome), *_tables(outcome), _summary(outcome))
     if outcome.damaged or outcome.unread:
