@@ -3,7 +3,8 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lucid_pipeline.archive.chunking import CHUNK_SIZES, MIB
-from lucid_pipeline.archive.parallel import BUFFER_BUDGET, Turns, Work, for_each_chunk, in_order, worker_count
+from lucid_pipeline.archive.parallel import (
+    BUFFER_BUDGET,
+    Allowance,
+    Turns,
+    Work,
+    as_made,
+    for_each_chunk,
+    in_order,
+    worker_count,
+)
 
 PATIENCE = 20.0
 ROOT = Path(__file__).parents[2]
@@ -275,3 +285,66 @@ def test_whoever_takes_no_more_leaves_no_thread_behind() -> None:
     results.close()
     assert threading.active_count() == before
     assert len(made) <= 1 + 3
+
+
+@given(items=st.lists(st.integers(), max_size=40), workers=st.integers(1, 4), most=st.integers(1, 6))
+def test_everything_is_made_and_never_more_in_hand_than_there_may_be(items: list[int], workers: int, most: int) -> None:
+    begun, taken = 0, 0
+
+    def coming() -> Iterator[int]:
+        nonlocal begun
+        for item in items:
+            begun += 1
+            assert begun - taken <= most
+            yield item
+
+    made = []
+    with ThreadPoolExecutor(workers) as pool:
+        for one in as_made(pool, lambda item: item * 2, coming(), most):
+            made.append(one)
+            taken += 1
+    assert sorted(made) == sorted(item * 2 for item in items)
+
+
+def test_whoever_takes_no_more_lets_the_rest_be() -> None:
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    def make(item: int) -> int:
+        begun.append(item)
+        assert item == 0 or go_on.wait(PATIENCE)
+        return item
+
+    with ThreadPoolExecutor(1) as pool:
+        made = as_made(pool, make, range(100), 10)
+        assert next(made) == 0
+        made.close()
+        go_on.set()
+    assert len(begun) <= 2
+
+
+def test_an_error_is_raised_where_what_is_made_is_taken() -> None:
+    with ThreadPoolExecutor(2) as pool, pytest.raises(ZeroDivisionError):
+        list(as_made(pool, lambda item: 1 // item, [1, 2, 0, 3], 2))
+
+
+def test_no_more_is_held_than_is_allowed_and_everybody_gets_it_in_the_end() -> None:
+    allowance, lock = Allowance(100), threading.Lock()
+    held, most, alone = 0, 0, []
+
+    def hold(count: int) -> None:
+        nonlocal held, most
+        with allowance.holding(count):
+            with lock:
+                held += count
+                most = max(most, held)
+                if count > 100:
+                    alone.append(held == count)
+            with lock:
+                held -= count
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(hold, [30, 60, 100, 10, 250] * 20, timeout=PATIENCE))
+    assert all(alone)
+    assert held == 0
+    assert most <= 250

@@ -1,10 +1,13 @@
 """Session ids: made by Lucid, and never by anyone's text."""
 
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucid_pipeline.archive.session_id import new_session_id, parse_session_id
+from lucid_pipeline.archive.session_id import made_at, new_session_id, parse_session_id
 from lucid_pipeline.errors import UsageError
 
 
@@ -12,6 +15,19 @@ def test_an_id_that_was_made_is_read_back() -> None:
     session_id = new_session_id()
     assert session_id.version == 7
     assert parse_session_id(str(session_id)) == session_id
+
+
+def test_an_id_says_when_it_was_made() -> None:
+    before = datetime.now(UTC)
+    made = made_at(new_session_id())
+    assert abs(made - before) < timedelta(seconds=5)
+    # RFC 9562, appendix A.6.
+    assert made_at(UUID("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")) == datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)
+
+
+def test_an_id_that_was_made_up_can_say_what_is_no_time() -> None:
+    with pytest.raises(OverflowError):
+        made_at(parse_session_id("ffffffff-ffff-7fff-bfff-ffffffffffff"))
 
 
 def test_later_ids_sort_behind_earlier_ones() -> None:

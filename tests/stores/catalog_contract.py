@@ -18,8 +18,10 @@ from uuid_utils.compat import uuid7
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.errors import PermanentError, SessionNotFound, UsageError
 from lucid_pipeline.stores.catalog import (
+    ArchivedSession,
     Arrival,
     Catalog,
+    Description,
     Failure,
     Holding,
     ListedState,
@@ -60,6 +62,7 @@ SEAL = Seal(
     stored_bytes=2**40,
     sealed_at="2026-03-01T10:05:00.000Z",
 )
+DESCRIPTION = Description(METADATA, "a.cast", 2**40, 1_800_000, b"\x01" * 32)
 FAILURE = Failure(stage="chunks", reason="the recording has gone", permanent=True)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 REGISTERED_AT = "2026-03-02T00:00:00.000Z"
@@ -704,6 +707,89 @@ class CatalogContract:
         again = replace(record, metadata=SessionMetadata(user="bob"))
         catalog.restore(again)
         assert catalog.get(record.session_id) == again
+
+    def test_what_the_archive_says_is_all_that_is_known_of_a_session_that_was_lost(self, catalog: Catalog) -> None:
+        told = ArchivedSession(uuid7(), SEAL, REGISTERED_AT, DESCRIPTION, damages=("root_mismatch",))
+        bare = ArchivedSession(uuid7(), SEAL, REGISTERED_AT)
+        expected = SessionRecord(
+            session_id=told.session_id,
+            state=State.SEALED,
+            registered_at=REGISTERED_AT,
+            metadata=METADATA,
+            name="a.cast",
+            length=2**40,
+            duration_ms=1_800_000,
+            seal=SEAL,
+            content_id=b"\x01" * 32,
+            damages=("root_mismatch",),
+        )
+        unread = SessionRecord(bare.session_id, State.SEALED, REGISTERED_AT, seal=SEAL)
+        for _ in range(2):
+            assert catalog.restore_sealed(told, bare) == [expected, unread]
+            assert catalog.find(SessionFilter()) == [unread, expected]
+        assert catalog.find(SessionFilter(text="zoë")) == [expected]
+        assert catalog.statistics(date(2026, 1, 1)).sealed.sessions == 2
+        assert catalog.restore_sealed() == []
+
+    def test_what_the_archive_says_is_added_to_what_is_known(self, catalog: Catalog) -> None:
+        known = replace(a_record(), content_id=b"\x02" * 32)
+        catalog.restore(known)
+        told = ArchivedSession(known.session_id, SEAL, "2001-01-01T00:00:00.000Z")
+        assert catalog.restore_sealed(told) == [known]
+        other = SessionMetadata(user="bob", tags={"case": "1", "new": "2"})
+        described = replace(
+            told, description=replace(DESCRIPTION, metadata=other, name="b"), damages=("decrypt_failed",)
+        )
+        whole = other.completed_by(METADATA)
+        after = replace(
+            known, metadata=whole, name="b", content_id=b"\x01" * 32, damages=(*known.damages, "decrypt_failed")
+        )
+        for _ in range(2):
+            assert catalog.restore_sealed(described) == [after]
+            assert catalog.get(known.session_id) == after
+
+    def test_a_manifest_that_the_archive_has_and_the_catalog_has_not_seals_the_session(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        known = catalog.get(session_id)
+        catalog.hand_over(session_id, Stage.CHUNKS, b"rows", State.CHUNKED)
+        catalog.record_failure(session_id, FAILURE)
+        catalog.restore_sealed(ArchivedSession(session_id, SEAL, "2001-01-01T00:00:00.000Z"))
+        sealed = replace(known, state=State.SEALED, seal=SEAL)
+        assert catalog.get(session_id) == sealed
+        assert catalog.handed_over(session_id, Stage.CHUNKS) is None
+        catalog.record_verification(session_id, ["root_mismatch"], "2026-03-05T00:00:00.000Z")
+        newer = replace(SEAL, sequence=2, sealed_at="2026-03-06T00:00:00.000Z")
+        catalog.restore_sealed(ArchivedSession(session_id, newer, "2001-01-01T00:00:00.000Z"))
+        assert catalog.get(session_id) == replace(sealed, seal=newer)
+
+    def test_an_older_manifest_or_another_one_of_the_same_number_changes_nothing(self, catalog: Catalog) -> None:
+        known = replace(a_record(), seal=replace(SEAL, sequence=2))
+        catalog.restore(known)
+        for seal in (SEAL, replace(SEAL, sequence=2, envelope_sha256=bytes(32))):
+            told = ArchivedSession(known.session_id, seal, REGISTERED_AT, DESCRIPTION, damages=("decrypt_failed",))
+            assert catalog.restore_sealed(told) == [known]
+            assert catalog.get(known.session_id) == known
+
+    def test_what_the_archive_says_is_added_all_or_none(self, catalog: Catalog) -> None:
+        first = ArchivedSession(uuid7(), SEAL, REGISTERED_AT, DESCRIPTION)
+        second = ArchivedSession(uuid7(), SEAL, REGISTERED_AT, replace(DESCRIPTION, duration_ms=2**63))
+        with pytest.raises(PermanentError, match="64 bits"):
+            catalog.restore_sealed(first, second)
+        assert catalog.find(SessionFilter()) == []
+
+    def test_whatever_is_recorded_while_the_archive_is_asked_stays(self, catalog: Catalog) -> None:
+        known = [replace(a_record(), verified_at=None, damages=()) for _ in range(20)]
+        catalog.restore(*known)
+        told = [ArchivedSession(one.session_id, SEAL, REGISTERED_AT, DESCRIPTION) for one in known]
+        with ThreadPoolExecutor(2) as threads:
+            asked = threads.submit(lambda: [catalog.restore_sealed(*told) for _ in range(5)])
+            for one in known:
+                catalog.record_verification(one.session_id, ["root_mismatch"], "2026-03-05T00:00:00.000Z")
+            asked.result()
+        for one in known:
+            after = catalog.get(one.session_id)
+            assert (after.damages, after.verified_at) == (("root_mismatch",), "2026-03-05T00:00:00.000Z")
+            assert after.content_id == DESCRIPTION.content_id
 
     def test_the_newest_session_comes_first_and_a_limit_keeps_it(self, catalog: Catalog) -> None:
         newest_first = sorted((register(catalog) for _ in range(5)), reverse=True)
