@@ -131,8 +131,9 @@ def archive_by_hand(
     suite: Suite = Suite.AES_256_GCM,
     session_id: UUID | None = None,
     digest_of: bytes | None = None,
+    duration_ms: int | None = None,
 ) -> SignedManifest:
-    """A session of these very chunks, as another writer than Lucid's may cut and pad them, and take their digest."""
+    """A session of these very chunks, as another writer than Lucid's may cut and pad them, and describe them."""
     session_id, dek = session_id or new_session_id(), Dek.generate()
     objects = []
     for index, part in enumerate(parts):
@@ -154,6 +155,7 @@ def archive_by_hand(
         media_type="application/octet-stream",
         length=len(whole),
         sha256=sha256(whole if digest_of is None else digest_of).digest(),
+        duration_ms=duration_ms,
     )
     data = seal(SealedMetadata(recording=recording, chunks=rows), session_id, suite, dek)
     digest = sha256(data).digest()
