@@ -24,7 +24,7 @@ from lucid_pipeline.home import Home
 from lucid_pipeline.lifeline import end_with, show_as
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import ArchivedSession, Catalog, Order, SessionFilter, SessionRecord
-from lucid_pipeline.stores.object_store import local_folder
+from lucid_pipeline.stores.object_store import threads_per_core
 from lucid_pipeline.stores.restoring import Asked, Told, Witness, not_known
 
 _BATCH = 500
@@ -32,7 +32,6 @@ _BATCHES_PER_PROCESS = 2
 _PAGE = 1000
 _BY_ID = Order(descending=False)
 _MOST_OBSTACLES = 50
-_THREADS_AT_A_BUCKET = 8  # each waits for answers nearly all the time; files are there at once
 
 
 @dataclass(slots=True)
@@ -178,8 +177,8 @@ def _begin(settings: Settings, unseal: bool, parent: int) -> None:
     show_as("lucid-reader")
     home = Home(settings)
     _witness = Witness(home.archive(), home.trusted_keys(), home.keys() if unseal else None)
-    if not (local_folder(settings.archive_url) and local_folder(settings.keystore_url)):
-        _threads = ThreadPoolExecutor(_THREADS_AT_A_BUCKET)
+    if (threads := threads_per_core(settings.archive_url, settings.keystore_url)) > 1:
+        _threads = ThreadPoolExecutor(threads)
 
 
 def _tell(batch: Sequence[Asked]) -> list[Told]:

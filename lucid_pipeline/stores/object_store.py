@@ -10,6 +10,7 @@ from lucid_pipeline.stores.bucket_store import BucketStore
 from lucid_pipeline.stores.folder_store import FolderStore
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]+")
+_THREADS_AT_A_BUCKET = 8
 
 
 def open_object_store(url: str, *, create: bool = False) -> ObjectStore:
@@ -41,6 +42,11 @@ def local_folder(url: str) -> Path | None:
     path = unquote(parts.path)
     is_absolute = path.startswith("/") and "\0" not in path
     return Path(path) if parts.scheme == "file" and not parts.netloc and is_absolute else None
+
+
+def threads_per_core(*urls: str) -> int:
+    """How many threads keep a core busy with stores: at a bucket each waits for answers nearly all the time."""
+    return 1 if all(local_folder(url) for url in urls) else _THREADS_AT_A_BUCKET
 
 
 def _split(url: str) -> SplitResult:

@@ -28,7 +28,6 @@ from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import SessionRecord
 from lucid_pipeline.stores.folder_store import FolderStore
 from lucid_pipeline.stores.keystore import Keystore
-from lucid_pipeline.stores.object_store import local_folder
 from tests.bench import catalogs
 
 _SUITE = Suite.AES_256_GCM
@@ -51,7 +50,7 @@ class _Writer:
 
 
 def fill(settings: Settings, count: int) -> None:
-    """Put so many sealed sessions into the archive and the keystore of a home that `lucid init` has made."""
+    """Put so many sealed sessions into the folders of a home that `lucid init` has made."""
     sessions = catalogs.sessions(count)
     shares = iter(lambda: list(islice(sessions, _SHARE)), [])
     with get_context("fork").Pool(_PROCESSES) as pool:
@@ -61,10 +60,8 @@ def fill(settings: Settings, count: int) -> None:
 
 def _write_all(settings: Settings, records: Iterable[SessionRecord]) -> None:
     home = Home(settings)
-    archive, keys = (local_folder(url) for url in (settings.archive_url, settings.keystore_url))
-    assert archive
-    assert keys
-    writer = _Writer(_Unsynced(archive), Keystore(_Unsynced(keys)), home.encryption().recipients, home.signing_key())
+    archive, keystore = (_Unsynced(settings.home / name) for name in ("archive", "keystore"))
+    writer = _Writer(archive, Keystore(keystore), home.encryption().recipients, home.signing_key())
     for record in records:
         _write(record, writer)
 

@@ -11,10 +11,19 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from lucid_pipeline.archive.chunk_table import ChunkTable
-from lucid_pipeline.archive.manifest import Manifest
-from lucid_pipeline.archive.reader import SessionReader, archived_sessions, load_chunk_table, load_manifest
+from lucid_pipeline.archive.chunk_table import ChunkTable, StoredObject
+from lucid_pipeline.archive.layout import sealed_key
+from lucid_pipeline.archive.manifest import Manifest, SignedManifest
+from lucid_pipeline.archive.reader import (
+    SessionReader,
+    archived_sessions,
+    load_chunk_table,
+    load_manifest,
+    load_sealed_object,
+)
+from lucid_pipeline.archive.sealing import SealingRequest, hash_chunks, seal_session
 from lucid_pipeline.archive.session_id import parse_session_id
+from lucid_pipeline.archive.signing import SigningKey
 from lucid_pipeline.archive.verify import VerificationReport, verify_session
 from lucid_pipeline.errors import SessionNotFound
 from lucid_pipeline.home import Home
@@ -183,6 +192,27 @@ class Sealed:
 
 def _uuid(session_id: UUID | str) -> UUID:
     return session_id if isinstance(session_id, UUID) else parse_session_id(session_id)
+
+
+def seal_again(lucid: Lucid, session_id: UUID, key: SigningKey | None = None) -> SignedManifest:
+    """A manifest behind the newest one, of the same objects."""
+    home = lucid.opened
+    signed = load_manifest(session_id, home.archive(), home.trusted_keys())
+    manifest, table = signed.manifest, load_chunk_table(signed.manifest, home.archive())
+    sealed = load_sealed_object(manifest, home.archive())
+    request = SealingRequest(
+        session_id=session_id,
+        media_type=manifest.recording.media_type,
+        chunk_size=manifest.recording.chunk_size,
+        suite=manifest.suite,
+        dek_commitment=manifest.dek_commitment,
+        objects=table.objects,
+        sealed=StoredObject(
+            key=sealed_key(session_id, manifest.sealed_sha256), length=len(sealed), sha256=manifest.sealed_sha256
+        ),
+    )
+    hashed = hash_chunks(request, home.archive(), 1)
+    return seal_session(request, hashed, key or home.signing_key(), home.archive(), previous=signed)
 
 
 def salts(archive: Path) -> list[bytes]:

@@ -12,12 +12,8 @@ from uuid import UUID
 
 import pytest
 
-from lucid_pipeline.archive.chunk_table import StoredObject
-from lucid_pipeline.archive.layout import sealed_key
-from lucid_pipeline.archive.manifest import SignedManifest, parse_time
-from lucid_pipeline.archive.reader import load_chunk_table, load_manifest, load_sealed_object
+from lucid_pipeline.archive.manifest import parse_time
 from lucid_pipeline.archive.sealed import SessionMetadata
-from lucid_pipeline.archive.sealing import SealingRequest, hash_chunks, seal_session
 from lucid_pipeline.archive.session_id import new_session_id, parse_session_id
 from lucid_pipeline.archive.signing import SigningKey
 from lucid_pipeline.intake.registration import fingerprint
@@ -34,7 +30,7 @@ from lucid_pipeline.stores.catalog import (
 from lucid_pipeline.stores.restoring import SEALED_AWAY
 from tests.bench import archives
 from tests.cli.conftest import CAST, RECORDINGS, Archived
-from tests.cli.support import Lucid, flip
+from tests.cli.support import Lucid, flip, seal_again
 from tests.end_to_end.support import kill_at
 from tests.lineage.support import home_in
 from tests.lineage.test_user_interface import processes_of
@@ -61,27 +57,6 @@ def records(lucid: Lucid) -> dict[UUID, SessionRecord]:
 def not_known(document: Mapping[str, list[Mapping[str, list[str]]]]) -> dict[str, list[str]]:
     """The fields that are not known, by session."""
     return {session: group["fields"] for group in document["not_known"] for session in group["sessions"]}
-
-
-def seal_again(lucid: Lucid, session_id: UUID, key: SigningKey | None = None) -> SignedManifest:
-    """A manifest behind the newest one, of the same objects."""
-    home = lucid.opened
-    signed = load_manifest(session_id, home.archive(), home.trusted_keys())
-    manifest, table = signed.manifest, load_chunk_table(signed.manifest, home.archive())
-    sealed = load_sealed_object(manifest, home.archive())
-    request = SealingRequest(
-        session_id=session_id,
-        media_type=manifest.recording.media_type,
-        chunk_size=manifest.recording.chunk_size,
-        suite=manifest.suite,
-        dek_commitment=manifest.dek_commitment,
-        objects=table.objects,
-        sealed=StoredObject(
-            key=sealed_key(session_id, manifest.sealed_sha256), length=len(sealed), sha256=manifest.sealed_sha256
-        ),
-    )
-    hashed = hash_chunks(request, home.archive(), 1)
-    return seal_session(request, hashed, key or home.signing_key(), home.archive(), previous=signed)
 
 
 @dataclass(frozen=True)

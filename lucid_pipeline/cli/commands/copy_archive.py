@@ -17,7 +17,7 @@ from lucid_pipeline.cli.output import Json, Output, table
 from lucid_pipeline.errors import TransientError, UsageError
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import load_settings
-from lucid_pipeline.stores.object_store import local_folder, open_object_store
+from lucid_pipeline.stores.object_store import local_folder, open_object_store, threads_per_core
 from lucid_pipeline.units import size
 
 _AHEAD = 4  # sessions for each thread, so that none waits for a large one
@@ -32,34 +32,29 @@ def copy_archive(
     """Copy an archive into another store, and verify it there. Deletes and replaces nothing; copies no key slots."""
     _refuse_same_place(source, destination)
     home, output = Home(load_settings()), Output(as_json)
-    trusted, workers = home.trusted_keys(), home.settings.workers
+    trusted, threads = home.trusted_keys(), home.settings.workers * threads_per_core(source, destination)
     source_store, destination_store = open_object_store(source), open_object_store(destination)
     sessions, outcome = list(archived_sessions(source_store)), _Outcome()
     with output.progress_of_sessions("copying the archive", len(sessions)) as advance:
-        copier = Copier(source_store, destination_store, trusted, workers, lambda count: advance(0, count))
-        for copied in _copies(copier, sessions, workers):
-            outcome.take(copied)
-            advance(1)
+        copier = Copier(source_store, destination_store, trusted, threads, lambda count: advance(0, count))
+        with _copying(copier, sessions, threads) as copies:
+            for copied in copies:
+                outcome.take(copied)
+                advance(1)
     output.result(outcome.document(), *outcome.tables(), outcome.summary())
     if outcome.damaged or outcome.unread:
         raise typer.Exit(1)
 
 
-def _copies(copier: Copier, sessions: Sequence[UUID], workers: int) -> Iterator[SessionCopy]:
-    with (
-        ThreadPoolExecutor(workers, thread_name_prefix="lucid-copy") as pool,
-        _stopped_at_the_end(copier),
-        closing(as_made(pool, copier.copy, sessions, _AHEAD * workers)) as copies,
-    ):
-        yield from copies
-
-
 @contextmanager
-def _stopped_at_the_end(copier: Copier) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        copier.stop()
+def _copying(copier: Copier, sessions: Sequence[UUID], threads: int) -> Iterator[Iterator[SessionCopy]]:
+    """What becomes of each session, in any order; whoever leaves it early stops all threads."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="lucid-copy") as pool:
+        try:
+            with closing(as_made(pool, copier.copy, sessions, _AHEAD * threads)) as copies:
+                yield copies
+        finally:
+            copier.stop()
 
 
 def _refuse_same_place(source: str, destination: str) -> None:
