@@ -129,7 +129,7 @@ class _Outcome:
             for finding in session.findings
         ]
         if rows:
-            yield table("damaged: its manifest was not copied", ("at", "code", "where", "what"), rows)
+            yield table("damaged", ("at", "code", "where", "what"), rows)
         if self.unread:
             yield table("could not be read", ("session", "reason"), list(self.unread.items()))
 
