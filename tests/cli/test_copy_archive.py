@@ -1,6 +1,5 @@
 """`lucid copy-archive`: an archive in another store, verified there, whatever came between."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ import pytest
 from lucid_pipeline.archive.pipeline import archive_recording
 from lucid_pipeline.archive.sealed import SessionMetadata
 from lucid_pipeline.archive.session_id import new_session_id, parse_session_id
+from lucid_pipeline.stores.object_store import open_object_store
 from tests.bench import archives
 from tests.cli.conftest import RECORDINGS, Archived
 from tests.cli.running import free_port
@@ -363,7 +363,16 @@ def bucket_server() -> Iterator[str]:
             process.kill()
 
 
-def test_into_a_bucket_and_out_again_it_stays_the_same(copying: Copying, copied: Archived, bucket_server: str) -> None:
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket, and the variables by which a client reaches it."""
+
+    url: str
+    credentials: Mapping[str, str]
+
+
+@pytest.fixture
+def bucket(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     with urlopen(Request(f"{bucket_server}/moved", method="PUT"), timeout=20):
         pass
     credentials = {
@@ -373,14 +382,28 @@ def test_into_a_bucket_and_out_again_it_stays_the_same(copying: Copying, copied:
         "AWS_SECRET_ACCESS_KEY": "hunter2",
         "AWS_REGION": "us-east-1",
     }
-    lucid = Lucid(copied.lucid.home, {**copied.lucid.settings, **credentials}, copied.lucid.folder)
-    source, bucket, destination = lucid.archive_folder.as_uri(), "s3://moved/an archive", copying.destination.as_uri()
-    assert lucid.json("copy-archive", source, bucket)["copied"] == len(RECORDINGS)
-    assert lucid.json("copy-archive", source, bucket)["already_there"] == len(RECORDINGS)
-    there = lucid.having(archive_url=bucket)
-    assert there.json("verify", "--all", "--deep")
-    assert there.json("list") == lucid.json("list")
-    shutil.rmtree(lucid.home / "archive")
-    document = lucid.json("copy-archive", bucket, destination)
-    assert (document["copied"], document["damaged"]) == (len(RECORDINGS), [])
-    copying.there.ok("verify", "--all", "--deep")
+    for name, value in credentials.items():
+        monkeypatch.setenv(name, value)
+    return Bucket("s3://moved", credentials)
+
+
+def test_into_a_bucket_and_out_again_it_stays_the_same(copying: Copying, copied: Archived, bucket: Bucket) -> None:
+    """And a catalog that is lost meanwhile is made again from there, by a keystore in a bucket."""
+    lucid = Lucid(copied.lucid.home, {**copied.lucid.settings, **bucket.credentials}, copied.lucid.folder)
+    archive = f"{bucket.url}/an archive"
+    for counted in ("copied", "already_there"):
+        assert lucid.json("copy-archive", lucid.archive_folder.as_uri(), archive)[counted] == len(RECORDINGS)
+    keystore = open_object_store(f"{bucket.url}/keystore")
+    for key, slot in tree(lucid.home / "keystore").items():
+        keystore.put(key, slot)
+    there, before = lucid.having(archive_url=archive, keystore_url=f"{bucket.url}/keystore"), lucid.json("list")
+    for name in ("archive", "keystore"):
+        (lucid.home / name).rename(lucid.folder / f"away-{name}")
+    (lucid.home / "catalog.sqlite3").unlink()
+    assert there.json("rebuild-catalog")["restored"] == len(RECORDINGS)
+    after = there.json("list")
+    assert [entry["seal"] for entry in after] == [entry["seal"] for entry in before]
+    assert [entry["name"] for entry in after] == [entry["name"] for entry in before]
+    there.ok("verify", "--all", "--deep")
+    there.ok("copy-archive", archive, copying.destination.as_uri())
+    assert objects(copying.destination) == objects(lucid.folder / "away-archive")
