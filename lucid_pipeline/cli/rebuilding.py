@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from uuid import UUID
 
 from lucid_pipeline.archive.damage import Damage
@@ -59,10 +59,14 @@ def reading_processes(settings: Settings, *, unseal: bool) -> Iterator[Executor]
     try:
         pool.submit(os.getpid).result()  # this forks them all
         yield pool
-    except BrokenProcessPool as error:
-        raise TransientError(
-            "a process that read the archive has died", "is memory short? the same command goes on"
-        ) from error
+    except BaseException as error:
+        for reader in active_children():
+            reader.kill()  # it only reads; and it ignores the signal by which a pool would end it
+        if isinstance(error, BrokenProcessPool):
+            raise TransientError(
+                "a process that read the archive has died", "is memory short? the same command goes on"
+            ) from error
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -100,8 +104,9 @@ class Rebuild:
     def _take(self, told: Sequence[Told]) -> None:
         outcome = self.outcome
         known = {one.session_id: self._in_hand.pop(one.session_id, None) for one in told}
-        restored = list(self._restored([one.found for one in told if one.found]))
-        outcome.restored += len(restored)
+        records = list(self._restored([one.found for one in told if one.found]))
+        outcome.unchanged += sum(record == known[record.session_id] for record in records)
+        outcome.restored += sum(record != known[record.session_id] for record in records)
         for one in told:
             if one.damage:
                 outcome.damaged[one.session_id] = one.damage
@@ -111,8 +116,8 @@ class Rebuild:
                 outcome.never_sealed += 1
             elif one.found is None and (record := known[one.session_id]):
                 outcome.unchanged += 1
-                restored.append(record)
-        for record in restored:
+                records.append(record)
+        for record in records:
             if fields := not_known(record):
                 outcome.not_known.setdefault(fields, []).append(record.session_id)
 

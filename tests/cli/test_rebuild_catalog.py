@@ -153,8 +153,10 @@ def test_it_lists_what_the_archive_does_not_tell_by_session_and_field(kinds: Kin
     unsealed = {str(kinds.of[kind]) for kind in ("shredded.bin", "sealed.bin")}
     assert {session_id for session_id, names in found.items() if names == NOT_UNSEALED} == unsealed
     assert all(names == NEVER_TOLD for session_id, names in found.items() if session_id not in unsealed)
+    again = kinds.lucid.json("rebuild-catalog", status=1)
+    assert (again["restored"], not_known(again)) == (0, found)
     shown = kinds.lucid.run("rebuild-catalog").text
-    for said in ("not known", "source, verified_at", "duration_ms", *unsealed):
+    for said in ("not known", " source, verified_at ", "duration_ms", "and 7 more", *unsealed):
         assert said in shown
 
 

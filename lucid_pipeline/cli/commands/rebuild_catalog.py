@@ -1,6 +1,7 @@
 """`lucid rebuild-catalog`: the catalog again, from the archive alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from uuid import UUID
 
 import typer
 from rich.table import Table
@@ -62,11 +63,16 @@ def _tables(outcome: Rebuilt) -> Iterator[Table]:
         if sessions:
             yield table(title, ("session", "reason"), list(sessions.items()))
     if outcome.not_known:
-        rows = []
-        for fields, ids in outcome.not_known.items():
-            named = [*map(str, ids[:_MOST_NAMED]), *([f"and {len(ids) - _MOST_NAMED} more"] * (len(ids) > _MOST_NAMED))]
-            rows.append((", ".join(fields), "\n".join(named)))
-        yield table("not in the archive, or sealed away", ("not known", "of session"), rows)
+        rows = [row for fields, ids in outcome.not_known.items() for row in _lacking(", ".join(fields), ids)]
+        yield table("not in the archive, or sealed away", ("session", "not known"), rows)
+
+
+def _lacking(fields: str, ids: Sequence[UUID]) -> Iterator[tuple[str, str]]:
+    """The rows of sessions that all lack the same fields: a few by their ids, the others by their number."""
+    for session_id in ids[:_MOST_NAMED]:
+        yield str(session_id), fields
+    if len(ids) > _MOST_NAMED:
+        yield f"and {len(ids) - _MOST_NAMED} more", fields
 
 
 def _summary(outcome: Rebuilt) -> str:
