@@ -14,16 +14,14 @@ Else the index of the order is walked until the page is full, or until so much h
 would have to wait: then the next page goes on from there.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from lucid_pipeline.archive.manifest import parse_time
 from lucid_pipeline.errors import UsageError
 from lucid_pipeline.stores.catalog import (
     Holding,
@@ -33,19 +31,16 @@ from lucid_pipeline.stores.catalog import (
     SessionRecord,
     Sort,
     Status,
-    from_microseconds,
     in_unicode,
     microseconds,
-    started_us,
 )
-from lucid_pipeline.stores.searching import beginning_of_ids, words, words_of
+from lucid_pipeline.stores.listed import listed, tag_term, tallies
+from lucid_pipeline.stores.searching import beginning_of_ids, words
 
 _FEW = 2_000
 _MOST_WALKED = 100_000  # entries of an index, which hold all that is asked: 0.1 µs each
 _MOST_READ = 20_000  # rows, 2 µs each
 
-_NO_TIME = -(2**62)
-_NO_NUMBER = -1
 _LAST = "\U0010ffff"  # no word has it
 
 _KEYS = {
@@ -60,7 +55,7 @@ _FACETS = ("user", "host", "protocol", "media_type", "status", "proof")
 # In the index of every order. Not what changes at every stage: that would be written six times as often.
 _IN_INDEX = ("session_id", "started", "user", "host", "protocol", "media_type")
 _IN_ROW = ("status", "proof", "terms")
-_COUNTED = {"status", "sealed", "stored", "length"}
+_COUNTED = ("status", "sealed", "stored", "length")
 
 _TABLES = (
     "DROP TABLE IF EXISTS listing",
@@ -137,7 +132,7 @@ def update(connection: sqlite3.Connection, record: SessionRecord) -> None:
         number, known = old["n"], _terms(old)
         assignments = ", ".join(f"{column} = :{column}" for column in changed)
         connection.execute(f"UPDATE listing SET {assignments} WHERE n = :n", {**changed, "n": number})
-    if changed.keys() & _COUNTED:
+    if changed.keys() & set(_COUNTED):
         if old is not None:
             _tally(connection, old, -1)
         _tally(connection, new, 1)
@@ -236,7 +231,7 @@ def _conditions(wanted: SessionFilter) -> Iterator[_Condition]:
         places = ", ".join("?" * len(chosen))
         yield _columns(f"status <> '' AND status IN ({places})", *chosen, needs_row=True)
     for name, value in wanted.tags:
-        term = _tag_term(name, value)
+        term = tag_term(name, value)
         yield _Condition(
             "instr(terms, ?)", (f"\n{term}\n",), "SELECT n FROM terms WHERE term = ?", (term,), needs_row=True
         )
@@ -375,36 +370,10 @@ def _in(order: Order) -> str:
 
 def _row(record: SessionRecord) -> dict[str, Any]:
     """The row of a record as the catalog has it, whose texts are Unicode."""
-    metadata, seal = record.metadata, record.seal
-    started = started_us(metadata, record.registered_at)
-    terms = sorted({*words_of(record), *(_tag_term(name, value) for name, value in metadata.tags.items())})
-    return {
-        "session_id": str(record.session_id),
-        "started": _NO_TIME if started is None else started,
-        "sealed": _moment(seal.sealed_at) if seal else _NO_TIME,
-        "length": _NO_NUMBER if record.length is None else record.length,
-        "duration": _NO_NUMBER if record.duration_ms is None else record.duration_ms,
-        "user": metadata.user or "",
-        "host": metadata.host or "",
-        "protocol": metadata.protocol or "",
-        "media_type": seal.media_type if seal else "",
-        "status": record.status,
-        "proof": record.proof or "",
-        "stored": seal.stored_bytes if seal else _NO_NUMBER,
-        "terms": "\n".join(("", *terms, "")),
-    }
-
-
-def _moment(text: str) -> int:
-    try:
-        return microseconds(parse_time(text))
-    except ValueError:
-        return _NO_TIME
-
-
-def _day(moment: int) -> str:
-    at = from_microseconds(None if moment == _NO_TIME else moment)
-    return at.date().isoformat() if at else ""
+    known = listed(record)
+    row = {field.name: getattr(known, field.name) for field in fields(known)}
+    terms = "\n".join(("", *sorted(known.terms), ""))
+    return {"session_id": str(record.session_id), **row, "proof": known.proof or "", "terms": terms}
 
 
 def _insert(connection: sqlite3.Connection, row: Row) -> int:
@@ -417,19 +386,14 @@ def _terms(row: Row | sqlite3.Row) -> set[str]:
     return {term for term in row["terms"].split("\n") if term}
 
 
-def _tag_term(name: str, value: str) -> str:
-    """One line that no word is."""
-    return json.dumps([in_unicode(name), in_unicode(value)])
-
-
 def _tally(connection: sqlite3.Connection, row: Row | sqlite3.Row, sign: int) -> None:
     """Count a row in, or out with a negative sign."""
-    counted = [("status", row["status"], 0, 0)]
-    if row["stored"] != _NO_NUMBER:
-        counted.append(("sealed", _day(row["sealed"]), row["stored"], max(0, row["length"])))
     connection.executemany(
         "INSERT INTO tallies VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET"
         " sessions = sessions + excluded.sessions, stored_bytes = stored_bytes + excluded.stored_bytes,"
         " raw_bytes = raw_bytes + excluded.raw_bytes",
-        [(kind, name, sign, sign * stored, sign * raw) for kind, name, stored, raw in counted],
+        [
+            (tally.kind, tally.name, sign, sign * tally.stored_bytes, sign * tally.raw_bytes)
+            for tally in tallies(*(row[column] for column in _COUNTED))
+        ],
     )
