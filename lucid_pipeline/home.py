@@ -71,8 +71,8 @@ class Home:
         settings = self.settings
         catalog = catalog_file(settings.catalog_url)
         keys = (settings.identity_file, settings.recipients_file, settings.signing_key_file, settings.trusted_keys_file)
-        beside = [catalog.with_name(catalog.name + ending) for ending in ("-wal", "-shm")]
-        return {file.resolve() for file in (catalog, *beside, *keys)}
+        files = [catalog.with_name(catalog.name + ending) for ending in ("", "-wal", "-shm")] if catalog else []
+        return {file.resolve() for file in (*files, *keys)}
 
     @contextmanager
     def catalog(self, *, create: bool = False) -> Iterator[Catalog]:

@@ -1,0 +1,1 @@
+"""Servers that tests run against, in processes of their own."""

@@ -1,0 +1,206 @@
+"""A MongoDB server for tests, in a process of its own, and databases on it.
+
+Which one: that of `LUCID_TEST_MONGODB_URL`; else a `mongod` on the path; else FerretDB 1.x over SQLite, which speaks
+the same protocol, built once from its Go module. Where none of them is to be had, tests are skipped, and say why.
+
+FerretDB 1.x is no MongoDB: it looks through all documents for all but a key, ignores hints and write concerns, has no
+validation, and changes a document in two steps. What that keeps from being shown is skipped there, and says so.
+"""
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+FERRETDB = "v1.24.2"
+MODULE = "github.com/FerretDB/FerretDB"
+SECONDS_TO_START = 30
+
+
+class Unavailable(Exception):
+    """Why there is no server."""
+
+
+@dataclass
+class MongoDb:
+    """A server that runs at a URL without a database; `is_real` says that it is MongoDB's own."""
+
+    url: str
+    is_real: bool
+    numbers: Iterator[int] = field(default_factory=count)
+    name: str = field(default_factory=lambda: f"lucid_test_{os.getpid()}_{token_hex(4)}")
+
+    def new_url(self) -> str:
+        """The URL of a database that is not there yet."""
+        return self.database_url(f"{self.name}_{next(self.numbers)}")
+
+    def database_url(self, name: str) -> str:
+        """The URL of a database."""
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+
+    def drop_all(self) -> None:
+        """Remove the databases that were made here."""
+        with closing(MongoClient(self.url, serverSelectionTimeoutMS=2000)) as client:
+            for name in client.list_database_names():
+                if name.startswith(self.name):
+                    client.drop_database(name)
+
+
+@dataclass
+class Process:
+    """A server of the tests' own, which can be stopped and started again at the same address with what it had."""
+
+    command: list[str]
+    address: tuple[str, int]
+    folder: Path
+    is_real: bool
+    running: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        host, port = self.address
+        return f"mongodb://{host}:{port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self.running = subprocess.Popen(self.command, cwd=self.folder, stdout=log, stderr=log)
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not self._answers():
+            if self.running.poll() is not None or time.monotonic() > deadline:
+                raise Unavailable(f"{self.command[0]} does not start: {(self.folder / 'log').read_text()[-500:]}")
+            time.sleep(0.05)
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop it, or kill it."""
+        if self.running:
+            (self.running.kill if kill else self.running.terminate)()
+            self.running.wait(30)
+            self.running = None
+
+    def _answers(self) -> bool:
+        try:
+            with closing(MongoClient(self.url, serverSelectionTimeoutMS=200)) as client:
+                client.admin.command("hello")
+        except PyMongoError:
+            return False
+        return True
+
+
+@contextmanager
+def own_server(*options: str) -> Iterator[Process]:
+    """A server of a test's own; raises `Unavailable`."""
+    with TemporaryDirectory(prefix="lucid-mongodb-") as name:
+        folder, address = Path(name), ("127.0.0.1", _free_port())
+        mongod = shutil.which("mongod")
+        command = _mongod(mongod, address, folder) if mongod else _ferretdb(address, folder)
+        server = Process([*command, *options], address, folder, is_real=bool(mongod))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop(kill=True)
+
+
+@contextmanager
+def mongodb_server() -> Iterator[MongoDb]:
+    """The server of these tests; raises `Unavailable`."""
+    given = os.environ.get("LUCID_TEST_MONGODB_URL")
+    if given:
+        server = MongoDb(given, is_real=True)
+        yield server
+        server.drop_all()
+        return
+    with own_server() as own:
+        yield MongoDb(own.url, own.is_real)
+
+
+@pytest.fixture(scope="session")
+def mongodb() -> Iterator[MongoDb]:
+    """A server for all tests of a process."""
+    try:
+        with mongodb_server() as server:
+            yield server
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+def _mongod(program: str, address: tuple[str, int], folder: Path) -> list[str]:
+    host, port = address
+    return [program, "--dbpath", str(folder), "--bind_ip", host, "--port", str(port), "--wiredTigerCacheSizeGB", "0.25"]
+
+
+def _ferretdb(address: tuple[str, int], folder: Path) -> list[str]:
+    host, port = address
+    return [
+        str(built_ferretdb()),
+        "--handler=sqlite",
+        f"--sqlite-url=file:{folder}/",
+        f"--state-dir={folder}",
+        f"--listen-addr={host}:{port}",
+        "--debug-addr=-",
+        "--telemetry=disable",
+        "--log-level=error",
+    ]
+
+
+def built_ferretdb() -> Path:
+    """The program, which is built once a machine; raises `Unavailable`."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid-tests"
+    program = cache / f"ferretdb-{FERRETDB}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            _build(program)
+    return program
+
+
+def _build(program: Path) -> None:
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if not go:
+        raise Unavailable("no MongoDB: set LUCID_TEST_MONGODB_URL, or install mongod, or Go to build FerretDB")
+    print(f"building {MODULE}@{FERRETDB} (once, minutes) ...", file=sys.__stderr__, flush=True)
+    with TemporaryDirectory(prefix="lucid-ferretdb-") as name:
+        source, environment = Path(name) / "source", {**os.environ, "GOFLAGS": "-mod=mod", "GOWORK": "off"}
+        _run([go, "mod", "download", f"{MODULE}@{FERRETDB}"], name, environment)
+        modules = _run([go, "env", "GOMODCACHE"], name, environment)
+        shutil.copytree(
+            Path(modules) / f"github.com/!ferret!d!b/!ferret!d!b@{FERRETDB}", source, copy_function=shutil.copy
+        )
+        for path in (source, *source.rglob("*")):
+            path.chmod(path.stat().st_mode | 0o200)
+        # The module asks for it, and comes without.
+        (source / "build" / "version" / "version.txt").write_text(f"{FERRETDB}\n")
+        made = Path(name) / "ferretdb"
+        options = ["-buildvcs=false", "-trimpath", "-tags=ferretdb_no_postgresql", "-ldflags=-s -w"]
+        _run([go, "build", *options, "-o", str(made), "./cmd/ferretdb"], source, environment)
+        shutil.move(made, program.with_suffix(".new"))
+        program.with_suffix(".new").rename(program)
+
+
+def _run(command: list[str], folder: str | Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"FerretDB cannot be built: {done.stderr.strip()[-300:]}")
+    return done.stdout.strip()
+
+
+def _free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        return int(taken.getsockname()[1])
