@@ -26,7 +26,7 @@ from lucid_pipeline.stores.listed import tallies
 from lucid_pipeline.stores.mongo_schema import BATCHES, SESSIONS, TALLIES
 from lucid_pipeline.stores.mongo_server import Document, MongoServer
 
-COUNTED_AT_ONCE = 500
+COUNTED_AT_ONCE = 200
 _BATCHES_KEPT = 100  # one that stood still meanwhile finds its number taken
 _AMOUNTS = ("sessions", "stored_bytes", "raw_bytes")
 

@@ -150,7 +150,7 @@ def _ferretdb(address: tuple[str, int], folder: Path) -> list[str]:
     return [
         str(built_ferretdb()),
         "--handler=sqlite",
-        f"--sqlite-url=file:{folder}/",
+        f"--sqlite-url=file:{folder}/?_pragma=synchronous(off)",  # a test that kills it kills no machine
         f"--state-dir={folder}",
         f"--listen-addr={host}:{port}",
         "--debug-addr=-",
