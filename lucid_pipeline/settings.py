@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     keep_landing: bool = Field(default=False, description="keep a landing file whose session is sealed and verified")
     archive_url: str = Field(default="", description="the archive: file:///folder or s3://bucket/prefix")
     keystore_url: str = Field(default="", description="the key slots: file:///folder or s3://bucket/prefix")
-    catalog_url: str = Field(default="", description="the catalog: sqlite:////file")
+    catalog_url: str = Field(default="", description="the catalog: sqlite:////file or mongodb://host/database")
     recipients_file: Path = Field(default=Path(), description="public keys that sessions are encrypted for")
     identity_file: Path = Field(default=Path(), description="private keys that open sessions")
     signing_key_file: Path = Field(default=Path(), description="private key that signs manifests")

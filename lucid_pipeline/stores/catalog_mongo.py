@@ -369,7 +369,8 @@ class MongoCatalog(Catalog):
             self._sessions.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             errors = error.details["writeErrors"]
-            if not errors or any(found["code"] != _DUPLICATE_KEY for found in errors):
+            is_taken = errors and all(found["code"] == _DUPLICATE_KEY for found in errors)
+            if not is_taken or error.details["writeConcernErrors"]:
                 raise
             return {found["index"] for found in errors}
         return set()
@@ -392,12 +393,21 @@ class MongoCatalog(Catalog):
             before = from_document(known)
             after = None if known["change"] == token else change(before)
             if after is None:
+                self._confirm(known)
                 return before, before
             document = _changed(known, after, token)
             guard = {"_id": known["_id"], "version": known["version"]}
             if self._sessions.update_one(guard, {"$set": document, "$inc": {"version": 1}}).matched_count:
                 return before, from_document({**known, **document})
         raise self._busy()
+
+    def _confirm(self, known: Document) -> None:
+        """Wait until a majority of the servers has what was read, else it might be lost with the one that had it.
+
+        A write that changes nothing waits for all before it.
+        """
+        guard = {"_id": known["_id"], "version": known["version"]}
+        self._sessions.update_one(guard, {"$set": {"version": known["version"]}})
 
     def _release_duplicates(self, session_id: UUID) -> None:
         """Let the duplicates of a session wait again: it may never be sealed, or not with their content."""

@@ -1,6 +1,7 @@
 """From a catalog's URL to the adapter for it."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lucid_pipeline.errors import UsageError
 from lucid_pipeline.paths import is_there
@@ -42,6 +43,14 @@ def catalog_exists(url: str) -> bool:
     from lucid_pipeline.stores import catalog_mongo
 
     return catalog_mongo.is_there(url)
+
+
+def shown_url(url: str) -> str:
+    """A catalog's URL as it can be shown to anybody: without user, password and options."""
+    if catalog_file(url):
+        return url
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def catalog_file(url: str) -> Path | None:

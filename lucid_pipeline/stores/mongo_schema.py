@@ -19,6 +19,7 @@ DOCUMENTS = "documents"
 TALLIES = "tallies"
 BATCHES = "batches"
 _ABOUT = "about"
+_NAMESPACE_EXISTS = 48
 _MARK = {"_id": "schema", "of": "a catalog of Lucid"}
 
 KEYS = {
@@ -86,7 +87,7 @@ def make_ready(server: MongoServer) -> None:
             f"the catalog in the database {server.database.name} was written by a newer version of Lucid",
             f"its schema has version {version}, this Lucid knows {len(_MIGRATIONS)}: use the newer Lucid",
         )
-    if about is None and SESSIONS in server.run(server.database.list_collection_names):
+    if about is None and _is_of_another(server):
         raise UsageError(
             f"the database {server.database.name} is that of another program", "choose another for the catalog"
         )
@@ -134,12 +135,17 @@ def _make_collection(server: MongoServer, name: str, **options: Any) -> None:
             raise
 
 
-_NAMESPACE_EXISTS = 48
 _MIGRATIONS: tuple[Callable[[MongoServer], None], ...] = (_make_collections,)
 
 
 def _about(server: MongoServer) -> Document | None:
     return server.run(lambda: server.database[_ABOUT].find_one({"_id": _MARK["_id"]}))
+
+
+def _is_of_another(server: MongoServer) -> bool:
+    there = SESSIONS in server.run(server.database.list_collection_names)
+    # Looked for last: another process may be making the catalog, and marks the database before that.
+    return there and _about(server) is None
 
 
 def _version(about: Document | None) -> int:

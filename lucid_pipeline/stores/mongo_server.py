@@ -6,8 +6,10 @@ newest that a Raspberry Pi 4 can run.
 
 import random
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from bson.errors import BSONError
 from pymongo import MongoClient
@@ -31,7 +33,7 @@ from lucid_pipeline.errors import LucidError, PermanentError, TransientError, Us
 Document = dict[str, Any]
 Result = TypeVar("Result")
 
-HINT = "use mongodb://user:password@host:27017/database"
+HINT = "use mongodb://user:password@host:27017/database, with %40 for an @ in a password"
 
 _OLDEST = (4, 4)
 _DATABASE = "lucid"
@@ -46,6 +48,8 @@ _NOT_IMPLEMENTED = 238  # a server that is compatible with MongoDB, but for this
 _INVALID = 121
 _OUT_OF_DISK_SPACE = 14031
 _WILL_PASS = {
+    1,  # InternalError, of which nobody knows more
+    8,  # UnknownError
     6,  # HostUnreachable
     7,  # HostNotFound
     24,  # LockTimeout
@@ -83,23 +87,15 @@ class MongoServer:
     def __init__(self, url: str) -> None:
         self.name = "the catalog's server"
         try:
-            self._client: MongoClient[Document] = MongoClient(
-                url,
-                appname="lucid",
-                w="majority",
-                journal=True,
-                readPreference="primary",
-                timeoutMS=_CALL_SECONDS * 1000,
-                serverSelectionTimeoutMS=_CALL_SECONDS * 1000,
-                connect=False,
-                tz_aware=True,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # of options that there are none
+                self._client = _client(url)
             self.database: Database[Document] = self._client.get_default_database(_DATABASE)
-        except (PyMongoError, ValueError, TypeError):
+        except (PyMongoError, ValueError, TypeError, UserWarning):
             # Not chained: what the driver says may quote the URL.
             raise UsageError("the catalog's URL is none that a MongoDB server has", HINT) from None
         # An @ of the user's name or password is escaped, else the driver had refused the URL.
-        self.name += f" {url.partition('://')[2].rpartition('@')[2].partition('/')[0].partition('?')[0]}"
+        self.name += f" {urlsplit(url).netloc.rpartition('@')[2]}"
         try:
             self._check_version()
         except BaseException:
@@ -165,7 +161,7 @@ class MongoServer:
             case DocumentTooLarge():
                 return PermanentError("what is to be recorded of a session is too large for the catalog")
         if isinstance(error, AutoReconnect) or error.timeout:
-            return TransientError(f"{self.name} does not answer, or the connection was cut", "it is asked again")
+            return TransientError(f"{self.name} does not answer, or the connection was cut", "try again later")
         return PermanentError(f"{self.name} failed: {type(error).__name__}", "see its log")
 
     def _explain_code(self, code: int | None) -> LucidError:
@@ -179,8 +175,22 @@ class MongoServer:
         if code == _OUT_OF_DISK_SPACE:
             return TransientError(f"the disk of {self.name} is full", "make room there")
         if code in _WILL_PASS:
-            return TransientError(f"{self.name} cannot do this now", "it is asked again")
+            return TransientError(f"{self.name} cannot do this now", "try again later, and see its log")
         return PermanentError(f"{self.name} failed with its error {code}", "see its log")
+
+
+def _client(url: str) -> MongoClient[Document]:
+    return MongoClient(
+        url,
+        appname="lucid",
+        w="majority",
+        journal=True,
+        readPreference="primary",
+        timeoutMS=_CALL_SECONDS * 1000,
+        serverSelectionTimeoutMS=_CALL_SECONDS * 1000,
+        connect=False,
+        tz_aware=True,
+    )
 
 
 def _first_code(error: BulkWriteError) -> int | None:

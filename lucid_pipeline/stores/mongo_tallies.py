@@ -5,7 +5,8 @@ has been `counted` of it and, from its next change on until that has been counte
 for counts first counts what is not, in batches:
 
 1. A batch says which sessions, and what each count changes by. Its number is unique, so it is one process's batch
-   alone; while it is not done nobody begins the next one, but does this one to its end, whoever began it.
+   alone; while it is not done nobody begins the next one, but does this one to its end, whoever began it. One that is
+   not the newest was begun by somebody who stood still before, and is given up.
 2. Each count takes a batch once: it knows the number of the last one.
 3. What was uncounted of those sessions becomes counted: as it is, or, where a session was changed again meanwhile, as
    the batch says.
@@ -15,6 +16,7 @@ Every step may be done twice, at once, and by a process that stood still in the 
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date
 
@@ -27,7 +29,6 @@ from lucid_pipeline.stores.mongo_schema import BATCHES, SESSIONS, TALLIES
 from lucid_pipeline.stores.mongo_server import Document, MongoServer
 
 COUNTED_AT_ONCE = 200
-_BATCHES_KEPT = 100  # one that stood still meanwhile finds its number taken
 _AMOUNTS = ("sessions", "stored_bytes", "raw_bytes")
 
 
@@ -72,7 +73,7 @@ class MongoTallies:
         yield from self._server.run(lambda: list(self._tallies.find({"kind": kind})))
 
     def _settle_some(self) -> bool:
-        newest = self._server.run(lambda: self._batches.find_one(sort=[("_id", DESCENDING)]))
+        newest = self._server.run(self._newest)
         if newest and not newest["done"]:
             self._server.run(lambda: self._apply(newest))
             return True
@@ -90,11 +91,13 @@ class MongoTallies:
         )
 
     def _begin(self, batch: Document) -> bool:
-        try:
+        with suppress(DuplicateKeyError):
             self._batches.insert_one(batch)
-        except DuplicateKeyError:
-            return False
-        return True
+        newest = self._newest()
+        return newest is not None and newest["_id"] == batch["_id"] and newest["sessions"] == batch["sessions"]
+
+    def _newest(self) -> Document | None:
+        return self._batches.find_one(sort=[("_id", DESCENDING)])
 
     def _apply(self, batch: Document) -> None:
         number = batch["_id"]
@@ -111,7 +114,7 @@ class MongoTallies:
         if again:
             self._sessions.bulk_write(again, ordered=False)
         self._batches.update_one({"_id": number}, {"$set": {"done": True, "sessions": {}, "tallies": []}})
-        self._batches.delete_many({"_id": {"$lt": number - _BATCHES_KEPT}})
+        self._batches.delete_many({"_id": {"$lt": number}})
 
     def _add(self, tally: Document, number: int) -> None:
         amounts = {amount: tally[amount] for amount in _AMOUNTS}

@@ -8,6 +8,7 @@ from lucid_pipeline.archive.codec import FRAME_HEADER, Codec
 from lucid_pipeline.archive.encryption import plaintext_length
 from tests.cli.support import Lucid, entries
 from tests.processes import ordinary_user
+from tests.servers.catalogs import about_the_file
 from tests.support import text
 
 MIB = 2**20
@@ -76,7 +77,8 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(lucid: Lucid, name: 
         ("archive_url", "https://user:hunter2@host/bucket"),
         ("keystore_url", "nonsense"),
         ("catalog_url", "sqlite://catalog"),
-        ("catalog_url", "mongodb://user:hunter2@host/db"),
+        ("catalog_url", "mongodb://user:hunter2@ho st/db"),
+        ("catalog_url", "mongodb://user:hunter2"),
         ("catalog_url", "sqlite:////dev/null/catalog"),
     ],
 )
@@ -87,6 +89,7 @@ def test_a_url_of_no_place_is_refused_without_its_password(lucid: Lucid, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "lucid"]
 
 
+@about_the_file
 def test_empty_values_are_as_none(lucid: Lucid) -> None:
     empty = lucid.having(chunk_size="", archive_url="", catalog_url="", identity_file="")
     assert empty.json("list") == []

@@ -228,13 +228,6 @@ def test_a_url_that_is_no_catalogs_is_refused_and_not_quoted(url: str) -> None:
     assert "hunter2" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["mongodb://user:hunter2@host/lucid", "mongodb+srv://user:hunter2@host/lucid"])
-def test_mongodb_is_refused_for_now(url: str) -> None:
-    with pytest.raises(UsageError, match="this version has the SQLite catalog only") as refused:
-        open_catalog(url)
-    assert "hunter2" not in str(refused.value)
-
-
 def test_a_path_that_cannot_be_a_catalog_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file" / "catalog.sqlite3"):

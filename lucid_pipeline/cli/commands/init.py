@@ -6,6 +6,7 @@ from pathlib import Path
 from lucid_pipeline.cli.output import Json, Output, facts
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import load_settings
+from lucid_pipeline.stores.catalog_url import shown_url
 
 
 def init(as_json: Json = False) -> None:
@@ -25,7 +26,7 @@ def init(as_json: Json = False) -> None:
         "landing": str(settings.landing_dir),
         "archive": settings.archive_url,
         "keystore": settings.keystore_url,
-        "catalog": settings.catalog_url,
+        "catalog": shown_url(settings.catalog_url),
         "Dagster": str(home.dagster_folder),
         "identity": str(settings.identity_file),
         "signing key": str(settings.signing_key_file),
