@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.servers.catalogs import IN_MONGODB, keep_catalogs_on
+from tests.servers.mongodb import MongoDb, Unavailable, mongodb_server
 from tests.support import Home
 
 # How long an example takes says more of the machine than of the code.
@@ -18,6 +20,17 @@ settings.load_profile("lucid")
 # the same for SIGTERM. The processes of the tests are to end by them as anywhere else.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=IN_MONGODB)
+def mongodb() -> Iterator[MongoDb]:
+    """A MongoDB server for all tests of a process that want one."""
+    try:
+        with mongodb_server() as server:
+            keep_catalogs_on(server)
+            yield server
+    except Unavailable as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

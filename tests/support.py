@@ -1,11 +1,14 @@
 """What many tests need: a small Lucid home with its own keys, and bytes to archive."""
 
 import random
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import accumulate, count
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from lucid_pipeline.archive.chunk_table import ChunkObject, StoredObject
@@ -173,6 +176,12 @@ def archive_by_hand(
         sealed=sealed,
     )
     return seal_session(request, hash_chunks(request, home.store, 1), home.signing_key, home.store)
+
+
+def rows(database: Path, statement: str) -> list[tuple[Any, ...]]:
+    """What a SQLite database that another process may be writing to answers now."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(statement).fetchall()
 
 
 def noise(length: int, seed: int = 0) -> bytes:

@@ -14,6 +14,7 @@ from lucid_api.access.scopes import Scope
 from lucid_api.app import create_app
 from lucid_api.services import Services, opened_services
 from lucid_pipeline.settings import Settings
+from tests.servers.catalogs import catalog_settings, copy_catalog
 
 PREFIX = "/api/v1"
 ALL = tuple(Scope)
@@ -63,10 +64,15 @@ def assert_problem(response: Any, status: int, kind: str) -> Any:
     return document
 
 
+def settings_of(home: Path, **settings: Any) -> Settings:
+    """The settings of a home, with its catalog where these tests want it."""
+    return Settings(home=home, **{**catalog_settings(home), **settings})
+
+
 @contextmanager
 def running_api(home: Path, **settings: Any) -> Iterator[Api]:
     """The app over a home; it must have keys already."""
-    with opened_services(Settings(home=home, **settings)) as services:
+    with opened_services(settings_of(home, **settings)) as services:
         app = create_app(services)
         with TestClient(app, base_url="http://127.0.0.1:8087", raise_server_exceptions=False) as client:
             yield Api(client, services)
@@ -76,4 +82,5 @@ def copy_of(home: Path, folder: Path) -> Path:
     """A copy of a home that a test may change."""
     copy = folder / "home"
     shutil.copytree(home, copy, symlinks=True)
+    copy_catalog(home, copy)
     return copy

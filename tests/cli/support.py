@@ -28,6 +28,7 @@ from lucid_pipeline.archive.verify import VerificationReport, verify_session
 from lucid_pipeline.errors import SessionNotFound
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import Settings
+from tests.servers.catalogs import catalog_settings, copy_catalog
 from tests.support import export
 
 LUCID = Path(sys.executable).with_name("lucid")
@@ -75,7 +76,7 @@ class Lucid:
     @property
     def environment(self) -> dict[str, Text]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        return {**kept, "HOME": str(self.home.parent), "LUCID_HOME": self.home, **self.settings}
+        return {**kept, "HOME": str(self.home.parent), "LUCID_HOME": self.home, **self._settings}
 
     def having(self, **settings: Text) -> "Lucid":
         """The same with other settings; names without their prefix, in lower case."""
@@ -139,13 +140,19 @@ class Lucid:
     def copy(self, home: Path) -> "Lucid":
         """The same on a copy of the whole home."""
         shutil.copytree(self.home, home, symlinks=True)
+        copy_catalog(self.home, home)
         return Lucid(home, self.settings, self.folder)
 
     @property
     def opened(self) -> Home:
         """The home, for tests that look into it by the library. Settings that were given here count, others do not."""
-        names = {name.removeprefix("LUCID_").lower(): value for name, value in self.settings.items()}
+        names = {name.removeprefix("LUCID_").lower(): value for name, value in self._settings.items()}
         return Home(Settings(_env_file=None, home=self.home, **names))  # type: ignore[call-arg, arg-type]
+
+    @property
+    def _settings(self) -> dict[str, Text]:
+        catalog = {f"LUCID_{name.upper()}": value for name, value in catalog_settings(self.home).items()}
+        return {**catalog, **self.settings}
 
     @property
     def archive_folder(self) -> Path:

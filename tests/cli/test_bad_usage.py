@@ -12,6 +12,7 @@ from lucid_pipeline.archive.session_id import new_session_id
 from tests.cli.conftest import Archived
 from tests.cli.support import Lucid, entries
 from tests.processes import ordinary_user
+from tests.servers.catalogs import about_the_file
 
 BAD_IDS = [
     "../../etc/passwd",
@@ -189,7 +190,10 @@ def test_a_public_key_file_that_is_none_is_refused(lucid: Lucid, tmp_path: Path)
         assert str(target) in lucid.refused("verify", "--all", "--public-key", target)
 
 
-@pytest.mark.parametrize("closed", [".", "archive", "keystore", "catalog.sqlite3", "dagster", "keys"])
+@pytest.mark.parametrize(
+    "closed",
+    [".", "archive", "keystore", pytest.param("catalog.sqlite3", marks=about_the_file), "dagster", "keys"],
+)
 def test_a_home_that_this_user_may_not_use_is_told_in_one_line(copied: Archived, tmp_path: Path, closed: str) -> None:
     (tmp_path / "file").write_bytes(b"data")
     path = copied.lucid.home / closed

@@ -16,6 +16,7 @@ import pytest
 from tests.cli.conftest import RECORDINGS, Archived
 from tests.cli.support import Lucid, entries, flip
 from tests.processes import eventually, ordinary_user, without_hard_links
+from tests.servers.catalogs import about_the_file, lose_catalog
 from tests.support import Home, archive_by_hand, noise
 
 MIB = 2**20
@@ -125,6 +126,7 @@ def test_an_older_state_than_the_catalog_knows_is_not_exported(copied: Archived,
     assert not (tmp_path / "out").exists()
 
 
+@about_the_file
 @pytest.mark.parametrize("content", [None, b"something else entirely" * 100])
 def test_without_a_catalog_it_exports_as_well(copied: Archived, tmp_path: Path, content: bytes | None) -> None:
     catalog = copied.lucid.home / "catalog.sqlite3"
@@ -204,8 +206,7 @@ def test_json_and_the_recording_do_not_mix(archived: Archived) -> None:
 
 
 def test_it_needs_no_catalog(copied: Archived, tmp_path: Path) -> None:
-    for path in copied.lucid.home.glob("catalog.sqlite3*"):
-        path.unlink()
+    lose_catalog(copied.lucid.home)
     (copied.lucid.home / "dagster").rename(tmp_path / "elsewhere")
     copied.lucid.ok("export", copied.ids["c-noise.bin"], "-o", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == NOISE

@@ -11,6 +11,7 @@ from lucid_pipeline.archive.keys import Identity, Recipient
 from lucid_pipeline.archive.signing import PublicKey, SigningKey
 from tests.cli.support import Lucid, tree
 from tests.processes import ordinary_user
+from tests.servers.catalogs import about_the_file
 
 KEY_MODES = {"identity.txt": 0o600, "recipients.txt": 0o644, "signing-key.txt": 0o600, "trusted-keys.txt": 0o644}
 
@@ -38,12 +39,17 @@ def test_it_makes_a_private_home_with_two_key_pairs_whatever_the_umask(fresh: Lu
     keys = fresh.home / "keys"
     assert mode(fresh.home) == mode(keys) == mode(fresh.home / "landing") == 0o700
     assert {path.name: mode(path) & ~0o022 for path in keys.iterdir()} == KEY_MODES
-    assert mode(fresh.home / "catalog.sqlite3") == 0o600
     assert sorted(document.pop("created")) == sorted(str(keys / name) for name in KEY_MODES)
     assert document["home"] == str(fresh.home)
     assert document["identity"] == str(keys / "identity.txt")
     assert document["archive"] == (fresh.home / "archive").as_uri()
     check_key_pairs(keys)
+
+
+@about_the_file
+def test_only_its_owner_may_read_the_catalog(fresh: Lucid) -> None:
+    fresh.ok("init", umask=0)
+    assert mode(fresh.home / "catalog.sqlite3") == 0o600
 
 
 def test_repeating_it_changes_no_key_and_says_so(lucid: Lucid) -> None:

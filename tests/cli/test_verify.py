@@ -14,6 +14,7 @@ from lucid_pipeline.archive.signing import SigningKey
 from tests.cli.conftest import RECORDINGS, Archived
 from tests.cli.support import Lucid, flip, objects_like
 from tests.processes import ordinary_user
+from tests.servers.catalogs import about_the_file, has_catalog, lose_catalog
 
 
 def test_ids_and_all_of_them(archived: Archived) -> None:
@@ -109,10 +110,9 @@ def test_a_session_that_is_gone_from_the_archive_is_damage_where_the_catalog_kno
 
 
 def test_without_the_catalog_it_verifies_as_well(copied: Archived) -> None:
-    for path in copied.lucid.home.glob("catalog.sqlite3*"):
-        path.unlink()
+    lose_catalog(copied.lucid.home)
     assert len(copied.lucid.json("verify", "--all", "--deep")) == len(RECORDINGS)
-    assert not list(copied.lucid.home.glob("catalog.sqlite3*"))
+    assert not has_catalog(copied.lucid.home)
 
 
 @contextmanager
@@ -175,6 +175,7 @@ USELESS = [
 ]
 
 
+@about_the_file
 @pytest.mark.parametrize("state", USELESS)
 def test_a_catalog_that_cannot_be_used_costs_one_warning_and_no_proof(
     copied: Archived, state: Callable[[Path], AbstractContextManager[None]]

@@ -1,14 +1,12 @@
 """What has to be true of a whole home, whatever happened to it; and how to look at one from outside."""
 
-import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -24,6 +22,7 @@ from lucid_pipeline.stores.catalog import Seal, SessionFilter, SessionRecord, St
 from lucid_pipeline.stores.keystore import Keystore
 from tests.cli.support import Lucid, Text, salts
 from tests.processes import eventually
+from tests.servers.catalogs import known_of_sessions
 
 MIB = 2**20
 
@@ -31,15 +30,9 @@ MIB = 2**20
 # A home from outside, while a command runs.
 
 
-def rows(database: Path, statement: str) -> list[tuple[Any, ...]]:
-    """What a SQLite database that another process may be writing to answers now."""
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-        return connection.execute(statement).fetchall()
-
-
 def states(lucid: Lucid) -> list[str]:
     """The states of all sessions, as the catalog has them."""
-    return [state for (state,) in rows(lucid.home / "catalog.sqlite3", "SELECT state FROM sessions")]
+    return known_of_sessions(lucid.home, "state")
 
 
 def chunk_objects(lucid: Lucid) -> list[Path]:

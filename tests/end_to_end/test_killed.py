@@ -16,13 +16,13 @@ from tests.end_to_end.support import (
     assert_sealed_and_whole,
     chunk_objects,
     kill_at,
-    rows,
     sessions,
     states,
     status_of_run,
     unfinished_runs,
 )
-from tests.support import noise
+from tests.servers.catalogs import known_of_sessions
+from tests.support import noise, rows
 
 RECORDINGS = {
     "a-first.bin": noise(2 * MIB + 1, seed=1),
@@ -100,7 +100,7 @@ def there_is(pattern: str, count: int = 1) -> Landmark:
 
 
 def a_session_is_verified(lucid: Lucid) -> object:
-    return rows(lucid.home / "catalog.sqlite3", "SELECT 1 FROM sessions WHERE verified_at IS NOT NULL")
+    return [at for at in known_of_sessions(lucid.home, "verified_at") if at]
 
 
 def a_recording_has_gone(lucid: Lucid) -> object:

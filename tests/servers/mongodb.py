@@ -23,7 +23,6 @@ from secrets import token_hex
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
-import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
@@ -128,16 +127,6 @@ def mongodb_server() -> Iterator[MongoDb]:
         return
     with own_server() as own:
         yield MongoDb(own.url, own.is_real)
-
-
-@pytest.fixture(scope="session")
-def mongodb() -> Iterator[MongoDb]:
-    """A server for all tests of a process."""
-    try:
-        with mongodb_server() as server:
-            yield server
-    except Unavailable as error:
-        pytest.skip(str(error))
 
 
 def _mongod(program: str, address: tuple[str, int], folder: Path) -> list[str]:

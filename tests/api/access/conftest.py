@@ -6,15 +6,14 @@ from pathlib import Path
 import pytest
 
 from lucid_pipeline.home import Home
-from lucid_pipeline.settings import Settings
-from tests.api.support import Api, running_api
+from tests.api.support import Api, running_api, settings_of
 
 
 @pytest.fixture
 def bare_home(tmp_path: Path) -> Path:
     """A home with keys and nothing else."""
     folder = tmp_path / "home"
-    Home(Settings(home=folder)).create()
+    Home(settings_of(folder)).create()
     return folder
 
 

@@ -14,6 +14,7 @@ from tests.api.conftest import SealedHome
 from tests.api.live import Live
 from tests.api.support import Api, assert_problem, copy_of, running_api
 from tests.processes import eventually
+from tests.servers.catalogs import about_the_file
 
 OF_DAGSTER = ["dagster", "daemon", "session-recorder", "chunk-processor", "session-storage"]
 
@@ -87,7 +88,11 @@ def no_catalog(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("harm", "part", "ready"),
-    [(no_archive, "archive", False), (no_keystore, "keystore", True), (no_catalog, "catalog", False)],
+    [
+        (no_archive, "archive", False),
+        (no_keystore, "keystore", True),
+        pytest.param(no_catalog, "catalog", False, marks=about_the_file),
+    ],
 )
 def test_a_part_that_fails_is_named_and_the_service_is_ready_if_it_can_do_without(
     own_api: Api, harm: Callable[[Path], None], part: str, ready: bool

@@ -15,9 +15,8 @@ from lucid_api.http.idempotency import IdempotentRequests, KeyInUse, KeyReused
 from lucid_api.services import opened_services
 from lucid_api.state import StateDatabase
 from lucid_pipeline.errors import TransientError, UsageError
-from lucid_pipeline.settings import Settings
 from tests.api.conftest import SealedHome
-from tests.api.support import copy_of
+from tests.api.support import copy_of, settings_of
 
 
 @pytest.fixture
@@ -142,7 +141,7 @@ def test_what_is_done_is_answered_even_if_it_cannot_be_remembered(
 
 
 def test_one_process_serves_a_home(sealed_home: SealedHome, tmp_path: Path) -> None:
-    settings = Settings(home=copy_of(sealed_home.folder, tmp_path))
+    settings = settings_of(copy_of(sealed_home.folder, tmp_path))
     with (
         opened_services(settings),
         pytest.raises(UsageError, match="another session API serves"),

@@ -8,6 +8,7 @@ from tests.api.live import running_lucid
 from tests.api.support import assert_problem, running_api
 from tests.cli.running import started
 from tests.processes import eventually
+from tests.servers.catalogs import copy_catalog
 
 
 def test_dagster_is_stopped_and_started_again(tmp_path: Path) -> None:
@@ -16,6 +17,7 @@ def test_dagster_is_stopped_and_started_again(tmp_path: Path) -> None:
         [run] = live.take_on(session_id)
         copy = tmp_path / "copy"
         shutil.copytree(live.lucid.home, copy)
+        copy_catalog(live.lucid.home, copy)
         url = live.up.document["dagster_url"]
         lucid = live.lucid
         with running_api(copy, dagster_url=url) as api:
