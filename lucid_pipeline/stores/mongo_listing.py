@@ -3,7 +3,8 @@
 Each session's document has in `listed` what it is found and sorted by, where what is not known is less than all that
 is. Each order has an index, each filter one in the order in which people look, by the start.
 
-A page is made in one of two ways. Where one of the conditions holds for a few sessions only, those are read and sorted.
+A page is made in one of three ways (`plan`). The index of a filter is sorted by the start, so one filter alone, in that
+order, has its page there. Else, where one of the conditions holds for a few sessions only, those are read and sorted.
 Else the index of the order is walked until the page is full, or until so much has been looked through that somebody
 would have to wait: then the next page goes on from there. Every question names its index, so that no plan of the
 server's is slow where another was quick.
@@ -88,20 +89,21 @@ def find(
 def plan(sessions: Sessions, wanted: SessionFilter, order: Order, after: Position | None) -> list[Walk] | list[Few]:
     """How to find what is wanted: among a few sessions, or on walks, one after the other."""
     conditions, times = list(_conditions(wanted)), list(_times(wanted))
+    if order.by is Sort.STARTED and len(conditions) == 1 and (facet := conditions[0].facet):
+        return _walks(facet_index(facet), conditions, _ranges_of_start(wanted, order, after), [])
     counted = [(_count(sessions, condition), condition) for condition in (*conditions, *times)]
     count, rarest = min(counted, key=itemgetter(0), default=(_FEW + 1, None))
     if rarest and count <= _FEW:
         return [Few(rarest.sources, _all([*_tests([*conditions, *times]), *_behind(order, after)]))]
-    facet = conditions[0].facet if len(conditions) == 1 and order.by is Sort.STARTED else ""
-    if facet:
-        within, rest, index = conditions[0].test, [], facet_index(facet)
-    else:
-        within, rest, index = {}, conditions, order_index(order.by)
     if order.by is Sort.STARTED:
-        ranges = _ranges_of_start(wanted, order, after)
-    else:
-        rest, ranges = [*rest, *times], _ranges(order, after)
-    return [Walk(index, {**within, **bounds}, _all(_tests(rest))) for bounds in ranges]
+        return _walks(order_index(order.by), [], _ranges_of_start(wanted, order, after), conditions)
+    return _walks(order_index(order.by), [], _ranges(order, after), [*conditions, *times])
+
+
+def _walks(
+    index: str, within: Sequence[Condition], ranges: Sequence[Document], conditions: Sequence[Condition]
+) -> list[Walk]:
+    return [Walk(index, {**_all(_tests(within)), **bounds}, _all(_tests(conditions))) for bounds in ranges]
 
 
 def sort_of(order: Order) -> list[tuple[str, int]]:
