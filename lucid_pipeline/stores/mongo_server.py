@@ -38,7 +38,7 @@ HINT = "use mongodb://user:password@host:27017/database, with %40 for an @ in a 
 _OLDEST = (4, 4)
 _DATABASE = "lucid"
 _PATIENCE_SECONDS = 10
-_CALL_SECONDS = 5
+_CALL_SECONDS = 5.0
 _LONGEST_PAUSE = 1.0
 
 # https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
@@ -186,8 +186,8 @@ def _client(url: str) -> MongoClient[Document]:
         w="majority",
         journal=True,
         readPreference="primary",
-        timeoutMS=_CALL_SECONDS * 1000,
-        serverSelectionTimeoutMS=_CALL_SECONDS * 1000,
+        timeoutMS=int(_CALL_SECONDS * 1000),
+        serverSelectionTimeoutMS=int(_CALL_SECONDS * 1000),
         connect=False,
         tz_aware=True,
     )

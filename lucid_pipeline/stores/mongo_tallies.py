@@ -75,13 +75,13 @@ class MongoTallies:
     def _settle_some(self) -> bool:
         newest = self._server.run(self._newest)
         if newest and not newest["done"]:
-            self._server.run(lambda: self._apply(newest))
+            self._apply(newest)
             return True
         found = self._server.run(self._uncounted)
         if found:
             batch = _batch(newest["_id"] + 1 if newest else 1, found)
             if self._server.run(lambda: self._begin(batch)):
-                self._server.run(lambda: self._apply(batch))
+                self._apply(batch)
         return bool(found)
 
     def _uncounted(self) -> list[Document]:
@@ -102,8 +102,13 @@ class MongoTallies:
     def _apply(self, batch: Document) -> None:
         number = batch["_id"]
         for tally in batch["tallies"]:
-            self._add(tally, number)
-        ids, changes = list(batch["sessions"]), [counted["change"] for counted in batch["sessions"].values()]
+            self._server.run(lambda tally=tally: self._add(tally, number))  # type: ignore[misc]
+        self._server.run(lambda: self._mark_as_counted(batch))
+        self._server.run(lambda: self._end(number))
+
+    def _mark_as_counted(self, batch: Document) -> None:
+        number, ids = batch["_id"], list(batch["sessions"])
+        changes = [counted["change"] for counted in batch["sessions"].values()]
         self._sessions.update_many(
             {"_id": {"$in": ids}, "uncounted.change": {"$in": changes}},
             {"$rename": {"uncounted": "counted"}, "$set": {"counted_in": number}, "$inc": {"version": 1}},
@@ -113,6 +118,8 @@ class MongoTallies:
         again = [self._as_batch_says(found["_id"], batch) for found in changed]
         if again:
             self._sessions.bulk_write(again, ordered=False)
+
+    def _end(self, number: int) -> None:
         self._batches.update_one({"_id": number}, {"$set": {"done": True, "sessions": {}, "tallies": []}})
         self._batches.delete_many({"_id": {"$lt": number}})
 

@@ -20,7 +20,7 @@ _HEADER = struct.Struct("<iiii")
 _INT = struct.Struct("<i")
 _OP_MSG = 2013
 _BEFORE_DOCUMENT = _HEADER.size + 5  # flags, and the kind of the section
-_OF_CONNECTIONS = {"hello", "ismaster", "isMaster", "ping", "buildInfo", "buildinfo", "endSessions"}
+_OF_CONNECTIONS = {"hello", "ismaster", "isMaster", "endSessions"}
 
 Command = dict[str, Any]
 
