@@ -11,7 +11,7 @@ unexport PYTHONHOME PYTHONPATH
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-page check bench bench-api bench-rebuild bench-throughput openapi screenshots lock lock-page clean FORCE
+.PHONY: help demo test test-page check bench bench-api bench-catalog bench-rebuild bench-throughput openapi screenshots lock lock-page clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s%s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ bench: .venv/.ready ## measure archive and export beside restic, borg and zstd |
 
 bench-api: .venv/.ready ## measure a session API: lists over 200,000 sessions, downloads beside lucid export, memory
 	@.venv/bin/python -m tests.bench.api $(ARGS)
+
+bench-catalog: .venv/.ready ## measure pages of sessions in SQLite and in MongoDB, beside each other
+	@.venv/bin/python -m tests.bench.catalog $(ARGS)
 
 bench-rebuild: .venv/.ready ## measure lucid rebuild-catalog of 100,000 sessions, with and without the identity
 	@.venv/bin/python -m tests.bench.rebuild $(ARGS)

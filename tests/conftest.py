@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.servers.catalogs import IN_MONGODB, keep_catalogs_on
-from tests.servers.mongodb import MongoDb, Unavailable, mongodb_server
+from tests.servers.mongodb import MongoDb, mongodb_server, or_skip
 from tests.support import Home
 
 # How long an example takes says more of the machine than of the code.
@@ -25,12 +25,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session", autouse=IN_MONGODB)
 def mongodb() -> Iterator[MongoDb]:
     """A MongoDB server for all tests of a process that want one."""
-    try:
-        with mongodb_server() as server:
-            keep_catalogs_on(server)
-            yield server
-    except Unavailable as error:
-        pytest.skip(str(error))
+    with or_skip(mongodb_server()) as server:
+        keep_catalogs_on(server)
+        yield server
 
 
 @pytest.fixture

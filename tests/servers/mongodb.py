@@ -15,16 +15,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
+
+Server = TypeVar("Server")
 
 FERRETDB = "v1.24.2"
 MODULE = "github.com/FerretDB/FerretDB"
@@ -102,18 +106,41 @@ class Process:
 
 
 @contextmanager
-def own_server(*options: str) -> Iterator[Process]:
+def own_server() -> Iterator[Process]:
     """A server of a test's own; raises `Unavailable`."""
     with TemporaryDirectory(prefix="lucid-mongodb-") as name:
         folder, address = Path(name), ("127.0.0.1", _free_port())
         mongod = shutil.which("mongod")
         command = _mongod(mongod, address, folder) if mongod else _ferretdb(address, folder)
-        server = Process([*command, *options], address, folder, is_real=bool(mongod))
-        try:
-            server.start()
+        with _running(Process(command, address, folder, is_real=bool(mongod))) as server:
             yield server
-        finally:
-            server.stop(kill=True)
+
+
+@contextmanager
+def own_ferretdb(folder: Path, *options: str) -> Iterator[Process]:
+    """A FerretDB that has its data in a folder, with options that MongoDB's own has not; raises `Unavailable`."""
+    address = ("127.0.0.1", _free_port())
+    with _running(Process([*_ferretdb(address, folder), *options], address, folder, is_real=False)) as server:
+        yield server
+
+
+@contextmanager
+def or_skip(server: AbstractContextManager[Server]) -> Iterator[Server]:
+    """A server, or no test where it is not to be had."""
+    try:
+        with server as running:
+            yield running
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+@contextmanager
+def _running(server: Process) -> Iterator[Process]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop(kill=True)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ from tests.servers.mongo_proxy import (
     pass_on,
     refuse,
 )
-from tests.servers.mongodb import MongoDb, Process, Unavailable, own_server
+from tests.servers.mongodb import MongoDb, Process, or_skip, own_server
 from tests.stores.catalog_contract import SEAL, a_record, a_source, landed, register
 
 CHANGES = ("update", "insert", "delete")
@@ -77,11 +77,8 @@ def proxied(mongodb: MongoDb) -> Iterator[Proxied]:
 @pytest.fixture
 def own_mongodb() -> Iterator[Process]:
     """A server that a test may stop."""
-    try:
-        with own_server() as server:
-            yield server
-    except Unavailable as error:
-        pytest.skip(str(error))
+    with or_skip(own_server()) as server:
+        yield server
 
 
 @pytest.fixture
