@@ -28,7 +28,7 @@ from lucid_pipeline.stores.listed import tallies
 from lucid_pipeline.stores.mongo_schema import BATCHES, SESSIONS, TALLIES
 from lucid_pipeline.stores.mongo_server import Document, MongoServer
 
-COUNTED_AT_ONCE = 200
+COUNTED_AT_ONCE = 100
 _AMOUNTS = ("sessions", "stored_bytes", "raw_bytes")
 
 

@@ -77,7 +77,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(lucid: Lucid, name: 
         ("archive_url", "https://user:hunter2@host/bucket"),
         ("keystore_url", "nonsense"),
         ("catalog_url", "sqlite://catalog"),
-        ("catalog_url", "mongodb://user:hunter2@ho st/db"),
+        ("catalog_url", "mongodb://user:hunter2@host:x/db"),
         ("catalog_url", "mongodb://user:hunter2"),
         ("catalog_url", "sqlite:////dev/null/catalog"),
     ],
