@@ -407,6 +407,9 @@ class Catalog(Protocol):
 
     Text that Unicode cannot hold, such as a file name of loose bytes, is kept in escaped form (`\udcff`).
 
+    What a call for many sessions does, it does for all of them, or for none where it cannot be done for one. Where the
+    database is a server that is lost in the middle, it may be done for some; the same call again sees to the rest.
+
     All calls raise `TransientError` where the database is busy for too long, full or does not answer, and
     `PermanentError` where it is damaged or a number has more than 64 bits.
     """

@@ -31,6 +31,7 @@ from lucid_pipeline.errors import SessionNotFound, TransientError, UsageError
 from lucid_pipeline.stores import mongo_listing
 from lucid_pipeline.stores.catalog import (
     ENDED,
+    ArchivedSession,
     Arrival,
     Catalog,
     Failure,
@@ -58,6 +59,7 @@ from lucid_pipeline.stores.mongo_session import (
     from_document,
     standing_of,
     to_document,
+    unicode_of,
 )
 from lucid_pipeline.stores.mongo_tallies import COUNTED_AT_ONCE, MongoTallies
 
@@ -302,14 +304,22 @@ class MongoCatalog(Catalog):
 
     @override
     def restore(self, *records: SessionRecord) -> None:
-        new = [Kept.new(record) for record in records]
-        # Before any of them is put in: whether all of them can be.
-        self._server.once(lambda: [encode(to_document(kept)) for kept in new])
-        inserted = self._insert_all(new)
+        inserted = self._insert_if_all_can_be(records)
         for record in records:
             if record.session_id not in inserted:
                 self._put(record)
         self._settle()
+
+    @override
+    def restore_sealed(self, *sessions: ArchivedSession) -> list[SessionRecord]:
+        new = [session.added_to(None) for session in sessions]
+        inserted = self._insert_if_all_can_be(new)
+        found = [
+            unicode_of(record) if record.session_id in inserted else self._add(session)
+            for session, record in zip(sessions, new, strict=True)
+        ]
+        self._settle()
+        return found
 
     @override
     def close(self) -> None:
@@ -338,6 +348,19 @@ class MongoCatalog(Catalog):
 
         return self._change(session_id, take)[1].record
 
+    def _add(self, session: ArchivedSession) -> SessionRecord:
+        """Add what the archive says of a session that is there."""
+
+        def take(kept: Kept) -> Kept | None:
+            record = session.added_to(kept.record)
+            same = replace(kept, record=record, swept=False, deciding=False, documents={})
+            return None if record == kept.record else same
+
+        before, after = self._change(session.session_id, take)
+        if before.documents and not after.documents:
+            self._parts.drop_all(session.session_id)
+        return after.record
+
     def _put(self, record: SessionRecord) -> None:
         """Put a record in where there is one, or where its recording has a session."""
         for _ in range(_MOST_TRIES):
@@ -353,6 +376,12 @@ class MongoCatalog(Catalog):
             else:
                 return
         raise self._busy()
+
+    def _insert_if_all_can_be(self, records: Sequence[SessionRecord]) -> set[UUID]:
+        """Insert records that are new, after it has been found that the database can hold all of them."""
+        new = [Kept.new(record) for record in records]
+        self._server.once(lambda: [encode(to_document(kept)) for kept in new])
+        return self._insert_all(new)
 
     def _insert_all(self, sessions: Sequence[Kept]) -> set[UUID]:
         """Insert sessions; returns those that are in now, and not those whose id or recording is taken."""

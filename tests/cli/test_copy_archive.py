@@ -22,6 +22,7 @@ from tests.cli.support import Lucid, flip, seal_again, tree
 from tests.end_to_end.small_disk import small_disk
 from tests.end_to_end.support import MIB, kill_at
 from tests.processes import eventually, ordinary_user
+from tests.servers.catalogs import lose_catalog
 from tests.stores.test_bucket_store import SERVER, answers
 from tests.support import noise
 
@@ -399,7 +400,7 @@ def test_into_a_bucket_and_out_again_it_stays_the_same(copying: Copying, copied:
     there, before = lucid.having(archive_url=archive, keystore_url=f"{bucket.url}/keystore"), lucid.json("list")
     for name in ("archive", "keystore"):
         (lucid.home / name).rename(lucid.folder / f"away-{name}")
-    (lucid.home / "catalog.sqlite3").unlink()
+    lose_catalog(lucid.home)
     assert there.json("rebuild-catalog")["restored"] == len(RECORDINGS)
     after = there.json("list")
     assert [entry["seal"] for entry in after] == [entry["seal"] for entry in before]

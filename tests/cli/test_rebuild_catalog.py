@@ -35,17 +35,13 @@ from tests.end_to_end.support import kill_at
 from tests.lineage.support import home_in
 from tests.lineage.test_user_interface import processes_of
 from tests.processes import eventually
+from tests.servers.catalogs import about_the_file, lose_catalog
 from tests.support import Home, archive_by_hand, noise
 
 NEVER_TOLD = ["source", "verified_at"]
 NOT_UNSEALED = [*SEALED_AWAY, *NEVER_TOLD]
 MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + noise(300_000, seed=5)
 WEBM = Path("lucid_pipeline/cli/demo/desktop.webm")
-
-
-def lose_catalog(lucid: Lucid) -> None:
-    for path in lucid.home.glob("catalog.sqlite3*"):
-        path.unlink()
 
 
 def records(lucid: Lucid) -> dict[UUID, SessionRecord]:
@@ -116,7 +112,7 @@ def kinds(copied: Archived) -> Kinds:
 
 def test_a_rebuilt_catalog_equals_the_lost_one_in_all_that_the_archive_can_know(kinds: Kinds) -> None:
     before = records(kinds.lucid)
-    lose_catalog(kinds.lucid)
+    lose_catalog(kinds.lucid.home)
     document = kinds.lucid.json("rebuild-catalog", status=1)
     after = records(kinds.lucid)
     lost = {"waiting", "duplicate", "stranger.bin", "forged.bin"}
@@ -146,7 +142,7 @@ def test_a_rebuilt_catalog_equals_the_lost_one_in_all_that_the_archive_can_know(
 
 
 def test_it_lists_what_the_archive_does_not_tell_by_session_and_field(kinds: Kinds) -> None:
-    lose_catalog(kinds.lucid)
+    lose_catalog(kinds.lucid.home)
     document = kinds.lucid.json("rebuild-catalog", status=1)
     found = not_known(document)
     assert set(found) == {str(session_id) for session_id in records(kinds.lucid)}
@@ -178,7 +174,7 @@ def test_what_a_catalog_that_is_there_knows_is_not_lost(kinds: Kinds) -> None:
 
 def test_a_lost_catalog_is_made_again_with_the_same_sessions(copied: Archived) -> None:
     before = copied.lucid.json("list")
-    lose_catalog(copied.lucid)
+    lose_catalog(copied.lucid.home)
     assert "lucid rebuild-catalog" in copied.lucid.refused("list")
     document = copied.lucid.json("rebuild-catalog")
     assert document == {
@@ -208,7 +204,7 @@ def test_doing_it_again_or_beside_a_good_catalog_changes_nothing(copied: Archive
 def test_without_the_identity_what_is_sealed_away_stays_unknown_until_it_is_there(copied: Archived) -> None:
     lucid = copied.lucid
     before = lucid.json("list")
-    lose_catalog(lucid)
+    lose_catalog(lucid.home)
     identity = lucid.home / "keys" / "identity.txt"
     identity.rename(lucid.folder / "identity.txt")
     for counted in ("restored", "unchanged"):
@@ -246,7 +242,7 @@ def test_a_session_that_the_archive_has_lost_is_told(copied: Archived) -> None:
 
 def test_without_the_keystore_it_goes_on_with_one_warning(copied: Archived) -> None:
     lucid = copied.lucid
-    lose_catalog(lucid)
+    lose_catalog(lucid.home)
     shutil.rmtree(lucid.home / "keystore")
     ended = lucid.run("rebuild-catalog", "--json")
     assert ended.status == 0
@@ -258,7 +254,7 @@ def test_without_the_keystore_it_goes_on_with_one_warning(copied: Archived) -> N
 
 def test_a_session_without_a_key_slot_is_no_damaged_one(copied: Archived) -> None:
     lucid, session_id = copied.lucid, copied.ids["b-empty"]
-    lose_catalog(lucid)
+    lose_catalog(lucid.home)
     shutil.rmtree(lucid.home / "keystore" / "keyslots" / session_id)
     document = lucid.json("rebuild-catalog")
     assert not_known(document)[session_id] == NOT_UNSEALED
@@ -268,7 +264,7 @@ def test_a_session_without_a_key_slot_is_no_damaged_one(copied: Archived) -> Non
 
 def test_damage_is_told_and_the_rest_is_restored(copied: Archived) -> None:
     lucid, ids = copied.lucid, copied.ids
-    lose_catalog(lucid)
+    lose_catalog(lucid.home)
     sessions = lucid.archive_folder / "sessions"
     flip(next((sessions / ids["a-cast.cast"]).glob("manifest.*")), offset=100)
     flip(next((sessions / ids["b-empty"]).glob("sealed.*")))
@@ -282,8 +278,9 @@ def test_damage_is_told_and_the_rest_is_restored(copied: Archived) -> None:
     assert states == {ids["b-empty"]: ["sealed_mismatch"], ids["c-noise.bin"]: [], ids["d-text.log"]: []}
 
 
+@about_the_file
 def test_a_file_that_is_no_catalog_is_told_with_a_way_out(copied: Archived) -> None:
-    lose_catalog(copied.lucid)
+    lose_catalog(copied.lucid.home)
     (copied.lucid.home / "catalog.sqlite3").write_bytes(b"something else entirely" * 100)
     for command in (["list"], ["rebuild-catalog"]):
         assert "rebuild-catalog" in copied.lucid.refused(*command)
@@ -293,7 +290,7 @@ def test_a_recording_that_lands_again_is_known_by_its_content(lucid: Lucid) -> N
     path = lucid.folder / "a.cast"
     path.write_bytes(CAST)
     [sealed] = lucid.archive(path)
-    lose_catalog(lucid)
+    lose_catalog(lucid.home)
     lucid.ok("rebuild-catalog")
     again = lucid.home / "landing" / "a.cast"
     path.rename(again)
@@ -383,7 +380,7 @@ def test_a_process_that_dies_is_told_in_one_line(many: Lucid, tmp_path: Path) ->
 
 def test_a_session_that_the_catalog_cannot_hold_keeps_no_other_from_it(copied: Archived) -> None:
     lucid = copied.lucid
-    lose_catalog(lucid)
+    lose_catalog(lucid.home)
     hand = Home(lucid.home, lucid.opened.keys().identities[0], lucid.opened.signing_key())
     session_id = archive_by_hand(hand, [b"endless"], padded=[False], duration_ms=2**63).manifest.session_id
     document = lucid.json("rebuild-catalog", status=1)

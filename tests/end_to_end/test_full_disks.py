@@ -10,6 +10,7 @@ import pytest
 from tests.cli.support import Lucid, entries, names, tree
 from tests.end_to_end.small_disk import SmallDisk, small_disk
 from tests.end_to_end.support import MIB, assert_each_is_archived_once, assert_nothing_is_torn
+from tests.servers.catalogs import about_the_file
 from tests.support import noise
 
 KIB = 1024
@@ -134,6 +135,7 @@ def test_a_full_home_is_told_in_one_line_and_loses_nothing(lucid: Lucid, place: 
         assert_each_is_archived_once(lucid, SMALL | LATE)
 
 
+@about_the_file
 @pytest.mark.parametrize("free", [0, 48 * KIB])
 def test_a_full_disk_of_the_catalog_is_told_in_one_line_and_loses_nothing(lucid: Lucid, free: int) -> None:
     landing = land(lucid, SMALL)
