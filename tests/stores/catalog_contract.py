@@ -989,6 +989,14 @@ class CatalogContract:
         catalog.record_seal(session_id, replace(SEAL, envelope_sha256=bytes(32)))
         assert catalog.get(session_id).seal == SEAL
 
+    def test_of_two_seals_the_number_counts_whatever_the_clocks_of_their_writers_said(self, catalog: Catalog) -> None:
+        early, late = replace(SEAL, sequence=2), replace(SEAL, sealed_at="2036-03-01T10:05:00.000Z")
+        for seals in ((early, late), (late, early)):
+            session_id = register(catalog)
+            for seal in seals:
+                catalog.record_seal(session_id, seal)
+            assert catalog.get(session_id).seal == early
+
     def test_of_seals_that_come_at_once_the_newest_counts(self, catalog: Catalog) -> None:
         session_id = register(catalog)
         with ThreadPoolExecutor(8) as threads:
