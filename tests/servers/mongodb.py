@@ -33,6 +33,13 @@ Server = TypeVar("Server")
 FERRETDB = "v1.24.2"
 MODULE = "github.com/FerretDB/FerretDB"
 SECONDS_TO_START = 30
+WITH_A_USER = (
+    "--test-enable-new-auth",
+    "--setup-database=lucid",
+    "--setup-username=ann",
+    "--setup-password=hunter2",
+)
+"""Options with which FerretDB lets in one user alone: ann, with the password hunter2."""
 
 
 class Unavailable(Exception):

@@ -19,16 +19,10 @@ from lucid_pipeline.stores.catalog_url import catalog_exists, open_catalog, show
 from tests.end_to_end.small_disk import small_disk
 from tests.processes import eventually
 from tests.servers.mongo_proxy import Command, Rule, mongo_proxy, name_of, refuse
-from tests.servers.mongodb import MongoDb, Process, or_skip, own_ferretdb
+from tests.servers.mongodb import WITH_A_USER, MongoDb, Process, or_skip, own_ferretdb
 from tests.stores.catalog_contract import SEAL, register
 
 NOBODY_LISTENS = "mongodb://ann:hunter2@127.0.0.1:9/lucid"
-WITH_A_USER = (
-    "--test-enable-new-auth",
-    "--setup-database=lucid",
-    "--setup-username=ann",
-    "--setup-password=hunter2",
-)
 
 
 @pytest.fixture(scope="module")
