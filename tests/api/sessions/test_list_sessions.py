@@ -8,7 +8,7 @@ import pytest
 
 from lucid_api.access.scopes import Scope
 from lucid_api.http.cursors import cursor_of, place_of
-from lucid_pipeline.stores import sqlite_listing
+from lucid_pipeline.stores import mongo_listing, sqlite_listing
 from lucid_pipeline.stores.catalog import Status
 from tests.api.conftest import SealedHome
 from tests.api.support import PREFIX, Api, assert_problem, copy_of, running_api
@@ -154,6 +154,7 @@ def test_a_list_that_ends_with_its_page_has_no_next_one(crowd: Api) -> None:
 def test_a_page_with_nothing_on_it_can_lead_on(crowd: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, most in (("_FEW", 0), ("_MOST_READ", 100), ("_MOST_WALKED", 100)):
         monkeypatch.setattr(sqlite_listing, name, most)
+        monkeypatch.setattr(mongo_listing, name, most, raising=False)
     pages = all_pages(crowd, "q=alice&sort=registered")
     assert [] in pages
     assert {one["user"] for sessions in pages for one in sessions} == {"alice"}
