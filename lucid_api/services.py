@@ -75,6 +75,7 @@ def opened_services(settings: Settings) -> Iterator[Services]:
     """Open everything.
 
     Raises:
+        LucidError: archive or keystore cannot be used.
         UsageError: a setting is wrong, a store is not there, a key file is missing or damaged, or another process
             serves this home.
     """
@@ -86,6 +87,7 @@ def opened_services(settings: Settings) -> Iterator[Services]:
         _only_one(home),
         ExitStack() as stack,
     ):
+        home.check_stores(writing=False)
         verifier, stopping = Verifier(home.archive(), home.trusted_keys(), settings.workers, keys=None), Event()
         keys = home.keys_at_hand()
         deep = replace(verifier, keys=keys) if keys else None

@@ -11,7 +11,7 @@ from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys
 from lucid_pipeline.archive.signing import PublicKey, SigningKey
 from lucid_pipeline.archive.writer import Encryption
-from lucid_pipeline.errors import UsageError
+from lucid_pipeline.errors import LucidError, UsageError
 from lucid_pipeline.paths import is_there
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.audit_index import AuditIndex
@@ -116,6 +116,18 @@ class Home:
     def keystore(self) -> Keystore:
         """The keystore."""
         return Keystore(open_object_store(self.settings.keystore_url))
+
+    def check_stores(self, *, writing: bool) -> None:
+        """Ask archive and keystore whether they can be used, so that it is known before there is work to do.
+
+        Raises:
+            LucidError: one cannot, and which.
+        """
+        for name, url in (("archive", self.settings.archive_url), ("keystore", self.settings.keystore_url)):
+            try:
+                open_object_store(url).check(writing=writing)
+            except LucidError as error:
+                raise type(error)(f"the {name} cannot be used: {error.message}", error.hint) from error
 
     def encryption(self) -> Encryption:
         """How sessions are encrypted here, and for whom."""

@@ -12,7 +12,6 @@ from lucid_api.health.models import Component, Status
 from lucid_api.problems import Problem
 from lucid_api.runs.dagster import Dagster
 from lucid_api.runs.decoding import Found
-from lucid_pipeline.archive.ports import ObjectMissing, ObjectStore
 from lucid_pipeline.course.stages import LEGS
 from lucid_pipeline.errors import LucidError
 from lucid_pipeline.home import Home
@@ -26,8 +25,6 @@ NEEDED = (CATALOG, ARCHIVE)
 _SECONDS_FOR_AN_ANSWER = 2.0
 _NO_ANSWER = f"no answer in {_SECONDS_FOR_AN_ANSWER:g} s"
 _SECONDS_THAT_IT_COUNTS = 1.0
-_NOBODYS = "health"
-"""The key of an object that no store has: one that can say so can be asked."""
 
 
 @dataclass(slots=True)
@@ -151,12 +148,8 @@ def _trouble_of(ask: Callable[[], None]) -> str:
 
 
 def _ask_store(url: str) -> None:
-    """Open a store anew, which finds a folder that has gone, and ask it for an object."""
-    store: ObjectStore = open_object_store(url)
-    try:
-        store.status(_NOBODYS)
-    except ObjectMissing:
-        return
+    """Open a store anew, which finds a folder that has gone, and ask it."""
+    open_object_store(url).check(writing=False)
 
 
 def _trouble_of_daemons(statuses: Iterable[Mapping[str, object]]) -> str:

@@ -43,6 +43,14 @@ class ObjectStore(Protocol):
     full, or refuses.
     """
 
+    def check(self, *, writing: bool) -> None:
+        """Find out soon whether the store is there and answers, and, for whoever will write, whether it lets one write.
+
+        Raises:
+            TransientError: it does not, and why.
+            UsageError: it can never be used: it would replace objects.
+        """
+
     def put(self, key: str, data: bytes | memoryview, *, durable: bool = True) -> None:
         """Store a whole object, or nothing. Raises `ObjectExists`.
 

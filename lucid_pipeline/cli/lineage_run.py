@@ -182,13 +182,14 @@ def _silent(_context: InitLoggerContext) -> logging.Logger:
 
 @contextmanager
 def open_runner(home: Home, progress: Progress) -> Iterator[LineageRunner]:
-    """A runner with everything that the three locations need, opened now, so that a missing key is told at once.
+    """A runner with everything that the three locations need, opened now, so that what is missing is told at once.
 
     Args:
         home: where everything is.
         progress: told of every number of raw bytes that has been encrypted.
     """
     with home.catalog() as catalog, open_instance(home.dagster_folder) as instance:
+        home.check_stores(writing=True)
         resources = {
             "catalog": catalog,
             "archive": home.archive(),

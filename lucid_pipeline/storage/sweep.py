@@ -32,7 +32,7 @@ from lucid_pipeline.lineage.upkeep import FIRST
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.storage.assets import ARCHIVE
 from lucid_pipeline.stores.catalog import Catalog, Seal, SessionRecord
-from lucid_pipeline.stores.folder_store import is_partial
+from lucid_pipeline.stores.partial import is_partial
 from lucid_pipeline.stores.throttled_store import ThrottledStore
 from lucid_pipeline.stores.verification import Verifier
 

@@ -6,7 +6,6 @@ disk, would wait forever at a pipe, and would list nothing at all beside a file 
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,15 +17,10 @@ from typing_extensions import override
 from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStatus, ObjectStore
 from lucid_pipeline.errors import TransientError, UsageError
 from lucid_pipeline.paths import full_disk, hint_for, is_full
+from lucid_pipeline.stores.partial import partial_name
 
-_PARTIAL = re.compile(r"(?:.*/)?\.[0-9a-f]{16}\.partial")
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
-
-
-def is_partial(key: str) -> bool:
-    """Whether a key is the temporary name of an object that a process which died was writing; others have none."""
-    return bool(_PARTIAL.fullmatch(key))
 
 
 class FolderStore(ObjectStore):
@@ -52,9 +46,17 @@ class FolderStore(ObjectStore):
         self._durable_folders: set[Path] = set()
 
     @override
+    def check(self, *, writing: bool) -> None:
+        self._require_folder()
+        mode = os.R_OK | os.X_OK | (os.W_OK if writing else 0)
+        if not os.access(self._folder, mode, effective_ids=True):
+            what = "written to" if writing else "read"
+            raise TransientError(f"the folder {self._folder} cannot be {what}", "may this user use it?")
+
+    @override
     def put(self, key: str, data: bytes | memoryview, *, durable: bool = True) -> None:
         path = self._path(key)
-        partial = path.with_name(f".{os.urandom(8).hex()}.partial")
+        partial = self._path(partial_name(key))
         with self._failures(key):
             self._make_folder(path.parent)
             try:

@@ -32,6 +32,10 @@ class ThrottledStore(ObjectStore):
         return data
 
     @override
+    def check(self, *, writing: bool) -> None:
+        self._store.check(writing=writing)
+
+    @override
     def put(self, key: str, data: bytes | memoryview, *, durable: bool = True) -> None:
         self._store.put(key, data, durable=durable)
 

@@ -8,8 +8,8 @@ What an attacker may hold, alone or together:
 - the sealer's secret, which is the signing key: `sign`, `sign_payload`, `list_chunks`, `store_chunks`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -40,54 +40,20 @@ from lucid_pipeline.archive.keys import Dek, Identity, KeySlot
 from lucid_pipeline.archive.layout import chunk_key, chunk_table_key, manifest_key, sealed_key
 from lucid_pipeline.archive.manifest import PAYLOAD_TYPE, Manifest, Tree, open_envelope
 from lucid_pipeline.archive.pipeline import archive_recording
-from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStore
+from lucid_pipeline.archive.ports import ObjectStore
 from lucid_pipeline.archive.reader import Keys, Known, SessionReader, load_manifest
 from lucid_pipeline.archive.sealed import SealedMetadata, SessionMetadata, unseal
 from lucid_pipeline.archive.signing import SigningKey
 from lucid_pipeline.archive.verify import VerificationReport, verify_session
 from lucid_pipeline.archive.writer import Encryption
 from lucid_pipeline.stores.keystore import Keystore
+from tests.stores.memory_store import MemoryStore
 from tests.support import noise
 
 SEALED_FLAGS = ChunkFlags.SEALED_METADATA | ChunkFlags.PADDED
 SEALED_SEGMENT = SEGMENT_BYTES + TAG_BYTES
 LARGEST_SEALED_OBJECT = 69_273_712
 """Limit of the format for a sealed metadata object: 64 MiB of JSON, framed, padded and encrypted."""
-
-
-@dataclass
-class MemoryStore:
-    """An object store whose objects an attacker can reach, and that notes what it was asked for."""
-
-    objects: dict[str, bytes] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    served: int = 0
-
-    def put(self, key: str, data: bytes | memoryview, *, durable: bool = True) -> None:
-        if key in self.objects:
-            raise ObjectExists(key)
-        self.objects[key] = bytes(data)
-
-    def get(self, key: str, limit: int) -> memoryview:
-        self.asked.append(key)
-        if key not in self.objects:
-            raise ObjectMissing(key)
-        data = memoryview(self.objects[key])[:limit]
-        self.served += len(data)
-        return data
-
-    def list(self, prefix: str) -> Iterator[str]:
-        return iter(sorted(key for key in self.objects if key.startswith(prefix) and "/" not in key[len(prefix) :]))
-
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        below = (key[len(prefix) :].partition("/") for key in self.objects if key.startswith(prefix))
-        return iter(sorted({f"{prefix}{folder}/" for folder, slash, _ in below if slash}))
-
-    def delete(self, key: str) -> None:
-        self.objects.pop(key, None)
-
-    def flush(self, keys: Iterable[str]) -> None:
-        """All that is stored here survives as long as the test."""
 
 
 @dataclass

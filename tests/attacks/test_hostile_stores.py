@@ -21,7 +21,6 @@ from lucid_pipeline.archive.ports import ObjectMissing
 from lucid_pipeline.errors import LucidError, TransientError
 from lucid_pipeline.stores.object_store import open_object_store
 from tests.attacks.support import (
-    MemoryStore,
     Session,
     check_copy,
     check_read,
@@ -33,6 +32,7 @@ from tests.attacks.support import (
     verify,
 )
 from tests.processes import ordinary_user
+from tests.stores.memory_store import MemoryStore
 from tests.support import Home
 
 # Folders.

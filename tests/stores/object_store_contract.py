@@ -17,6 +17,14 @@ LIMIT = 32 * MIB
 class ObjectStoreContract:
     """The contract; a subclass gives a `store` that is empty, and a `same_place` that opens it once more."""
 
+    @pytest.mark.parametrize("writing", [False, True])
+    def test_a_store_that_can_be_used_passes_the_check_again_and_again_and_stays_empty(
+        self, store: ObjectStore, writing: bool
+    ) -> None:
+        for _ in range(3):
+            store.check(writing=writing)
+        assert list(store.list_folders("sessions/")) == list(store.list_folders("keyslots/")) == []
+
     @pytest.mark.parametrize("length", [0, 1, 4095, 4096, MIB, 8 * MIB + 96])
     @pytest.mark.parametrize("durable", [True, False])
     def test_an_object_comes_back_as_it_was_put(self, store: ObjectStore, length: int, durable: bool) -> None:

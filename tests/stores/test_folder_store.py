@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lucid_pipeline.archive.ports import ObjectExists, ObjectMissing, ObjectStore
+from lucid_pipeline.archive.ports import KeySlotStore, ObjectExists, ObjectMissing, ObjectStore
 from lucid_pipeline.errors import TransientError, UsageError
+from lucid_pipeline.stores.keystore import Keystore
 from lucid_pipeline.stores.object_store import open_object_store
+from tests.stores.keystore_contract import KeystoreContract
 from tests.stores.object_store_contract import KEY, LIMIT, ObjectStoreContract
 
 
@@ -34,6 +36,21 @@ class TestFolderStore(ObjectStoreContract):
     def same_place(self, store: ObjectStore, folder: Path) -> ObjectStore:
         """The same folder, opened once more."""
         return open_object_store(folder.as_uri())
+
+
+class TestKeystoreInAFolder(KeystoreContract):
+    """The contract of a keystore, on real files."""
+
+    @pytest.fixture
+    def keystore(self, store: ObjectStore) -> KeySlotStore:
+        """An empty keystore."""
+        return Keystore(store)
+
+
+def test_a_folder_that_went_is_told_at_the_check(store: ObjectStore, folder: Path) -> None:
+    folder.rmdir()
+    with pytest.raises(TransientError, match="has gone"):
+        store.check(writing=False)
 
 
 def test_only_their_owner_can_read_objects(store: ObjectStore, folder: Path) -> None:

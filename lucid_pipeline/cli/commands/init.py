@@ -16,6 +16,7 @@ def init(as_json: Json = False) -> None:
 
     settings = home.settings
     created = [str(path) for path in home.create()]
+    home.check_stores(writing=False)
     with home.catalog(create=True):
         pass
     if not _made_and_read_only(home.dagster_folder):

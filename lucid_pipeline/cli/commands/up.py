@@ -137,6 +137,8 @@ def _run(home: Home, port: int, runtime: Path, log: "_Log", output: Output) -> N
             Service("api", _session_api, lambda: serves(api_host, api_port, "/health/live"), after=names),
         ]
     ):
+        if services.run_once(Service("stores", lambda: home.check_stores(writing=True))):
+            raise LucidError("Lucid starts where archive and keystore can be used", "the line above says why not")
         if services.run_once(Service("instance", lambda: prepare_instance(folder))):
             raise LucidError("Dagster's storage could not be made ready", "the lines above say why")
         if not is_ours(folder):
