@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import platform
+import socket
 import struct
 import sys
 import time
@@ -41,6 +42,12 @@ def ordinary_user() -> Callable[[], None] | None:
                 raise OSError(ctypes.get_errno(), "cannot drop a capability")
 
     return give_up
+
+
+def free_port() -> int:
+    """A port at which nobody listens now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def without_hard_links() -> Callable[[], None]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cli.running import free_port
 from tests.cli.support import Lucid
+from tests.processes import free_port
 
 
 @contextmanager

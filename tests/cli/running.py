@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +15,7 @@ from dagster import DagsterInstance
 from lucid_pipeline.instance.opened import open_instance
 from tests.cli.support import Lucid
 from tests.lineage.test_user_interface import UserInterface, processes_of
-from tests.processes import eventually
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+from tests.processes import eventually, free_port
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from lucid_pipeline.cli.probes import Probe, listens, serves
-from tests.cli.running import free_port
-from tests.processes import eventually
+from tests.processes import eventually, free_port
 
 WATCHED = """
 import socket, sys, time

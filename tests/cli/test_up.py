@@ -17,10 +17,10 @@ from lucid_pipeline.course.partitions import PARTITIONS
 from lucid_pipeline.course.stages import RECORDING
 from lucid_pipeline.instance.stopping import STOPPED_TAG
 from lucid_pipeline.intake.registration import register
-from tests.cli.running import Up, free_port, instance_of, runtime_of, started
+from tests.cli.running import Up, instance_of, runtime_of, started
 from tests.cli.support import Lucid
 from tests.lineage.test_user_interface import processes_of
-from tests.processes import eventually
+from tests.processes import eventually, free_port
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see what is running")
 

@@ -16,12 +16,11 @@ import pytest
 
 from lucid_pipeline.instance.code_server import MODULES
 from lucid_pipeline.instance.configuration import write_configuration
-from tests.cli.running import free_port
 from tests.cli.support import LUCID, Lucid
 from tests.lineage.support import open_home
 from tests.lineage.test_definitions import environment
 from tests.lineage.test_user_interface import UserInterface, processes_of
-from tests.processes import eventually
+from tests.processes import eventually, free_port
 from tests.support import text
 
 TIMES = range(int(os.environ.get("COLD_STARTS", "2")))

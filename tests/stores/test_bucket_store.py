@@ -26,7 +26,7 @@ from lucid_pipeline.errors import TransientError, UsageError
 from lucid_pipeline.stores import bucket_store
 from lucid_pipeline.stores.keystore import Keystore
 from lucid_pipeline.stores.object_store import open_object_store
-from tests.s3_servers import OTHER, SECRET, Gateway, S3Server, client, credentials, gateway_or_skip, running_moto
+from tests.servers.s3 import OTHER, SECRET, Gateway, S3Server, client, credentials, gateway_or_skip, running_moto
 from tests.stores.faulty_proxy import Choice, Fault, FaultyProxy, faulty_proxy
 from tests.stores.keystore_contract import KeystoreContract
 from tests.stores.object_store_contract import KEY, LIMIT, ObjectStoreContract

@@ -13,8 +13,8 @@ from lucid_api.state import StateDatabase
 from tests.api.browser.support import PHONE, Visitor, a_browser, chromium, serving, visiting
 from tests.api.conftest import DEMO
 from tests.cli.conftest import META
-from tests.cli.running import free_port
 from tests.cli.support import Lucid, flip
+from tests.processes import free_port
 
 _HERE = Path(__file__).parent
 LINES = 40_000

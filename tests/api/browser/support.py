@@ -16,9 +16,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 import lucid_api.pages
-from tests.cli.running import free_port
 from tests.cli.support import Lucid
-from tests.processes import eventually
+from tests.processes import eventually, free_port
 
 AXE = Path(lucid_api.pages.__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 GRAVE = ("serious", "critical")

@@ -17,7 +17,7 @@ from lucid_api.runs.problems import DagsterAway, DagsterFailed, OutcomeUnknown
 from lucid_pipeline.course.runs import PlannedRun
 from lucid_pipeline.course.stages import SEAL
 from lucid_pipeline.errors import UsageError
-from tests.cli.running import free_port
+from tests.processes import free_port
 
 RUN_ID = "8f0f6a3c-31a3-4b8f-9c2f-6f2f3a0f9a51"
 PLANNED = PlannedRun(SEAL, SEAL.stages, ["a"], {"dagster/partition": "a"})

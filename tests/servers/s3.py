@@ -20,9 +20,8 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
-from tests.cli.running import free_port
-from tests.go_programs import NotToBeHad, go_program
-from tests.processes import eventually
+from tests.processes import eventually, free_port
+from tests.servers.go_programs import NotToBeHad, go_program
 
 GATEWAY = ("github.com/versity/versitygw/cmd/versitygw", "v1.8.0")
 REGION = "us-east-1"

@@ -57,7 +57,7 @@ def _build(go: str, package: str, version: str, program: Path) -> None:
 @contextmanager
 def _turn(program: Path) -> Iterator[None]:
     """Of several processes that want a program one builds it, and the others wait."""
-    with program.with_suffix(".lock").open("w") as lock:
+    with program.with_name(f"{program.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
