@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import obstore
@@ -26,13 +26,21 @@ if TYPE_CHECKING:
 
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
-# Where no credentials are set, the client asks the cloud's own service for some, and with its usual patience an office
-# network that swallows such questions would keep it waiting for minutes.
-_MOST_RETRIES = 8
-_RETRIES_AT_START = 3
-_RETRY_SECONDS = 60
-_SECONDS_FOR_A_REQUEST = 120
+
+class _Patience(NamedTuple):
+    """How often a request is repeated, for how long in all, and how long an answer is waited for."""
+
+    most_retries: int
+    retry_seconds: int
+    request_seconds: int
+
+
+_PATIENT = _Patience(most_retries=8, retry_seconds=60, request_seconds=120)
 """The largest chunk object passes at 0.15 MB/s; two of them at once, as many as there may be, at twice that."""
+
+_HASTY = _Patience(most_retries=2, retry_seconds=10, request_seconds=5)
+"""For whoever waits for a first answer. Where no credentials are set, the client asks the cloud's own service for some,
+and some networks swallow such questions."""
 
 _PAUSES = (0.2, 0.8, 3.2)
 """Seconds between the attempts at a put whose connection was lost: the client itself repeats only what is harmless."""
@@ -73,13 +81,16 @@ class BucketStore(ObjectStore):
         """A client that copies if absent. It names no checksum: some servers refuse one for what they copy."""
         return self._client({"copy_if_not_exists": "multipart"})
 
-    def _client(self, config: "S3Config", retries: int = _MOST_RETRIES) -> S3Store:
+    def _client(self, config: "S3Config", patience: _Patience = _PATIENT) -> S3Store:
         try:
             return S3Store(
                 self._bucket,
                 prefix=self._prefix or None,
-                config=cast("S3Config", {**self._profile, **config, "timeout": f"{_SECONDS_FOR_A_REQUEST} s"}),
-                retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
+                config=cast("S3Config", {**self._profile, **config, "timeout": f"{patience.request_seconds} s"}),
+                retry_config={
+                    "max_retries": patience.most_retries,
+                    "retry_timeout": timedelta(seconds=patience.retry_seconds),
+                },
             )
         except (BaseError, ValueError) as error:
             raise UsageError(
@@ -90,7 +101,7 @@ class BucketStore(ObjectStore):
     @override
     def check(self, *, writing: bool) -> None:
         """See the port. Writing is tried with one small object, which stays where it is."""
-        client = self._client(_SENDING, _RETRIES_AT_START)
+        client = self._client(_SENDING, _HASTY)
         try:
             with self._failures(_MARKER):
                 if writing:
@@ -206,7 +217,7 @@ class BucketStore(ObjectStore):
 
     def _failure(self, key: str, error: Exception) -> TransientError:
         reason, hint = explain(error)
-        kind = _Interrupted if may_have_taken_effect(error, _MOST_RETRIES) else TransientError
+        kind = _Interrupted if may_have_taken_effect(error, _PATIENT.most_retries) else TransientError
         return kind(f"{self._url} failed at {key}: {reason}", hint)
 
 

@@ -1,7 +1,7 @@
 """How `python -m lucid_api` begins and ends."""
 
+import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -17,6 +17,7 @@ from tests.api.conftest import SealedHome
 from tests.api.serving import served, wait_for
 from tests.api.support import copy_of
 from tests.cli.support import Lucid
+from tests.servers.s3 import credentials, gateway_or_skip
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -32,15 +33,11 @@ def test_it_ends_within_ten_seconds_while_a_store_does_not_answer(sealed_home: S
     with closing(StateDatabase(home)) as state:
         scopes = [Scope.SESSIONS_READ, Scope.VERIFY_WRITE]
         _, key = api_keys.create(state, "test", scopes, created_by="tests", record=lambda _key: None)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        bucket = {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-        }
-        with served(home, environment=bucket, archive_url="s3://bucket/archive") as (process, url):
+    with gateway_or_skip(tmp_path / "buckets") as gateway:
+        archive = f"s3://{gateway.link_bucket(tmp_path)}/{home.name}/archive"
+        with served(home, environment=credentials(gateway.url), archive_url=archive) as (process, url):
             wait_for(f"{url}/health/live")
+            os.kill(gateway.pid, signal.SIGSTOP)
             caller = {"Authorization": f"Bearer {key}"}
             place = f"{url}/api/v1/sessions/{session}"
             assert httpx2.post(f"{place}/verifications", headers=caller, json={}).status_code == 202

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from tests.cli.support import Lucid
+from tests.servers.s3 import gateway
 from tests.support import noise, text
+
+__all__ = ["gateway"]
 
 CAST = b'{"version": 2, "width": 80, "height": 24, "timestamp": 1767225600}\n' + b"".join(
     b'[%.1f, "o", "line %d\\r\\n"]\n' % (n / 10, n) for n in range(1000)

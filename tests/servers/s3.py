@@ -2,6 +2,9 @@
 
 The gateway checks signatures and permissions, is fast, and can be stopped, starved and restarted: it is the one for
 most tests. Where it cannot be had, moto is what there is; it comes with the tests' packages, and answers to anybody.
+
+`python -m tests.servers.s3` runs a gateway until its standard input ends. It prints one line: a JSON object of the
+variables by which it is reached, and `folder`, where each folder or link is a bucket.
 """
 
 import json
@@ -12,7 +15,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -117,6 +122,14 @@ class Gateway:
     def make_bucket(self, name: str) -> None:
         (self.folder / name).mkdir(mode=0o700)
 
+    def link_bucket(self, folder: Path) -> str:
+        """Make a bucket of a folder that is elsewhere, or will be, unless it is one; returns the bucket's name."""
+        bucket = sha256(os.fsencode(folder)).hexdigest()[:40]
+        link = self.folder / bucket
+        if not link.is_symlink():
+            link.symlink_to(folder)
+        return bucket
+
 
 @dataclass(frozen=True)
 class Moto:
@@ -150,6 +163,13 @@ def gateway_or_skip(folder: Path) -> Iterator[Gateway]:
         yield gateway
 
 
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway for all tests of a process, which nobody stops."""
+    with gateway_or_skip(tmp_path_factory.mktemp("gateway") / "buckets") as gateway:
+        yield gateway
+
+
 @contextmanager
 def running_moto() -> Iterator[Moto]:
     """Moto's server, ended in the end."""
@@ -172,3 +192,17 @@ def answers(url: str) -> bool:
         return True
     except OSError:
         return False
+
+
+def main() -> None:
+    """See the module."""
+    with TemporaryDirectory(prefix="lucid-s3-") as folder, running_gateway(Path(folder) / "buckets") as gateway:
+        print(json.dumps({"folder": str(gateway.folder), **credentials(gateway.url)}), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except NotToBeHad as error:
+        sys.exit(str(error))

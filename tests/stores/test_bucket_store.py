@@ -37,13 +37,6 @@ _numbers = count()
 
 
 @pytest.fixture(scope="session")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway to files that nobody stops."""
-    with gateway_or_skip(tmp_path_factory.mktemp("gateway") / "buckets") as gateway:
-        yield gateway
-
-
-@pytest.fixture(scope="session")
 def moto() -> Iterator[S3Server]:
     """A server that keeps its buckets in memory."""
     with running_moto() as moto:

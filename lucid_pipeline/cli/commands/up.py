@@ -9,7 +9,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +45,7 @@ def up(
     _refuse_taken_port(home.settings.api_host, home.settings.api_port, "choose another one with LUCID_API_PORT")
     _create(home, log)
     with _only_one(home) as runtime:
+        _check_stores(home)
         log.say("starting Dagster's UI, its daemon, three code locations and the session API")
         _run(home, port, runtime, log, output)
 
@@ -54,6 +57,12 @@ def _create(home: Home, log: "_Log") -> None:
     with home.catalog(create=True):
         pass
     home.dagster_folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _check_stores(home: Home) -> None:
+    """In a process of its own: a client of a bucket starts threads, and the services are forked from this one."""
+    with ProcessPoolExecutor(1, get_context("fork")) as process:
+        process.submit(home.check_stores, writing=True).result()
 
 
 def _refuse_taken_port(host: str, port: int, hint: str) -> None:
@@ -137,8 +146,6 @@ def _run(home: Home, port: int, runtime: Path, log: "_Log", output: Output) -> N
             Service("api", _session_api, lambda: serves(api_host, api_port, "/health/live"), after=names),
         ]
     ):
-        if services.run_once(Service("stores", lambda: home.check_stores(writing=True))):
-            raise LucidError("Lucid starts where archive and keystore can be used", "the line above says why not")
         if services.run_once(Service("instance", lambda: prepare_instance(folder))):
             raise LucidError("Dagster's storage could not be made ready", "the lines above say why")
         if not is_ours(folder):

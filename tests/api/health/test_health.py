@@ -15,6 +15,7 @@ from tests.api.live import Live
 from tests.api.support import Api, assert_problem, copy_of, running_api
 from tests.processes import eventually
 from tests.servers.catalogs import about_the_file
+from tests.servers.s3 import SECRET, credentials, gateway_or_skip
 
 OF_DAGSTER = ["dagster", "daemon", "session-recorder", "chunk-processor", "session-storage"]
 
@@ -104,6 +105,33 @@ def test_a_part_that_fails_is_named_and_the_service_is_ready_if_it_can_do_withou
     [failing] = [found for found in document["components"][:3] if found["status"] == "failing"]
     assert failing["name"] == part
     assert failing["detail"]
+
+
+def test_a_bucket_that_fails_is_named_with_what_it_said_and_well_again_when_it_is(
+    sealed_home: SealedHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gateway_or_skip(tmp_path / "buckets") as gateway:
+        for name, value in credentials(gateway.url).items():
+            monkeypatch.setenv(name, value)
+        home = copy_of(sealed_home.folder, tmp_path)
+        stores = f"s3://{gateway.link_bucket(tmp_path)}/{home.name}"
+        with running_api(home, archive_url=f"{stores}/archive", keystore_url=f"{stores}/keystore") as api:
+            assert health(api)[0] == 200
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter3")
+            document = eventually(lambda: found if (found := failing(api)) else None, every=0.1)
+            assert {name: "SignatureDoesNotMatch" in said for name, said in document.items()} == {
+                "archive": True,
+                "keystore": True,
+            }
+            assert "hunter" not in str(document)
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+            eventually(lambda: not failing(api), every=0.1)
+
+
+def failing(api: Api) -> dict[str, str]:
+    """What is told of the parts that fail, but for Dagster's."""
+    parts = health(api, Scope.SESSIONS_READ)[1]["components"]
+    return {part["name"]: part["detail"] for part in parts[:3] if part["status"] == "failing"}
 
 
 def test_where_there_is_no_identity_the_keystore_is_not_needed(sealed_home: SealedHome, tmp_path: Path) -> None:
