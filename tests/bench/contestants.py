@@ -5,7 +5,9 @@ the timed part.
 """
 
 import importlib.util
+import json
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.bench.measure import Command, InnerUsage, Usage, run
 
 LIBRARY = "lucid (library)"
 DAGSTER = "lucid (Dagster)"
+BUCKET = "lucid (S3)"
 RESTIC = "restic"
 BORG = "borg"
 ZSTD = "zstd -3 -T0"
@@ -177,8 +180,12 @@ class Lucid(Contestant):
         session_id = (home / "session-id").read_text()
         return self._run(home, "export", session_id, target / source.name)
 
+    def stores(self, home: Path) -> dict[str, str]:
+        """The variables that say where archive and keystore are, and give access to them."""
+        return {"LUCID_ARCHIVE_URL": (home / "archive").as_uri()}
+
     def _run(self, home: Path, *arguments: str | Path) -> Sample:
-        env = {"LUCID_HOME": str(home), "LUCID_ARCHIVE_URL": (home / "archive").as_uri()}
+        env = {"LUCID_HOME": str(home), **self.stores(home)}
         usage = run([sys.executable, "-m", self.runner, *arguments], cwd=_ROOT, env=env)
         return Sample(usage, InnerUsage.from_json(usage.output.splitlines()[-1]))
 
@@ -187,6 +194,38 @@ class LucidLibrary(Lucid):
     name = LIBRARY
     runner = "tests.bench.lucid_library"
     imports = ("lucid_pipeline",)
+
+
+class LucidBucket(LucidLibrary):
+    """The library with archive and keystore in a bucket, of a server on this machine that keeps objects as files.
+
+    The files lie where the other archives do. The server ends with this process, however that ends.
+    """
+
+    name = BUCKET
+
+    def missing(self) -> str | None:
+        """See the base; starts the server."""
+        command = [sys.executable, "-m", "tests.servers.s3"]
+        pipe = subprocess.PIPE
+        self._server = subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        assert self._server.stdout
+        assert self._server.stderr
+        if line := self._server.stdout.readline():
+            self._access: dict[str, str] = json.loads(line)
+            self._buckets = Path(self._access.pop("folder"))
+            return super().missing()
+        return self._server.stderr.read().strip().rpartition("\n")[2]
+
+    def prepare(self, home: Path) -> None:
+        bucket = self._buckets / "lucid"
+        if not bucket.is_symlink():
+            bucket.symlink_to(home)
+        super().prepare(home)
+
+    def stores(self, home: Path) -> dict[str, str]:
+        urls = {"LUCID_ARCHIVE_URL": "s3://lucid/archive", "LUCID_KEYSTORE_URL": "s3://lucid/keystore"}
+        return {**self._access, **urls}
 
 
 class LucidDagster(Lucid):
@@ -199,7 +238,7 @@ class LucidDagster(Lucid):
 
 
 def all_contestants() -> list[Contestant]:
-    return [LucidLibrary(), LucidDagster(), Restic(), Borg(), Zstd(), ZstdAge()]
+    return [LucidLibrary(), LucidDagster(), LucidBucket(), Restic(), Borg(), Zstd(), ZstdAge()]
 
 
 def _first_line(command: Command) -> str:

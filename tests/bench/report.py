@@ -44,7 +44,7 @@ def to_document(results: Results, scale: float, rounds: int, versions: dict[str,
 def _measurements(results: Results, rounds: int) -> Table:
     table = Table(
         title=f"Archive and export, seconds as median of {rounds} rounds",
-        caption="seconds: what section 7 compares, for Lucid the work inside the process, imports aside; "
+        caption="seconds: what is compared, for Lucid the work inside the process, imports aside; "
         "wall: the whole process; peak: the largest process, at least the benchmark's own; "
         "growth: peak over the imported process.",
     )
@@ -95,7 +95,7 @@ def _targets(rows: Sequence[Verdict], scale: float) -> Table:
         "reach",
         "seen",
         "reached",
-        title="Numbers to reach (design, section 7)",
+        title="Numbers to reach",
         caption=note,
     )
     table.columns[0].no_wrap = True
