@@ -30,6 +30,7 @@ from lucid_pipeline.archive.verify import VerificationReport, verify_session
 from lucid_pipeline.archive.writer import Encryption
 from lucid_pipeline.stores.keystore import Keystore
 from lucid_pipeline.stores.object_store import open_object_store
+from tests.servers.archives import store_url
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ class Home:
 
     @property
     def store(self) -> ObjectStore:
-        return open_object_store(self.archive_folder.as_uri(), create=True)
+        return open_object_store(store_url(self.folder, self.archive_folder.name), create=True)
 
     @property
     def keystore(self) -> Keystore:
-        return Keystore(open_object_store(self.keystore_folder.as_uri(), create=True))
+        return Keystore(open_object_store(store_url(self.folder, self.keystore_folder.name), create=True))
 
     @property
     def keys(self) -> Keys:

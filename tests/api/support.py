@@ -14,7 +14,8 @@ from lucid_api.access.scopes import Scope
 from lucid_api.app import create_app
 from lucid_api.services import Services, opened_services
 from lucid_pipeline.settings import Settings
-from tests.servers.catalogs import catalog_settings, copy_catalog
+from tests.servers.catalogs import copy_catalog
+from tests.servers.homes import home_settings
 
 PREFIX = "/api/v1"
 ALL = tuple(Scope)
@@ -65,8 +66,8 @@ def assert_problem(response: Any, status: int, kind: str) -> Any:
 
 
 def settings_of(home: Path, **settings: Any) -> Settings:
-    """The settings of a home, with its catalog where these tests want it."""
-    return Settings(home=home, **{**catalog_settings(home), **settings})
+    """The settings of a home, with its stores where these tests want them."""
+    return Settings(home=home, **{**home_settings(home), **settings})
 
 
 @contextmanager

@@ -28,7 +28,9 @@ from lucid_pipeline.archive.verify import VerificationReport, verify_session
 from lucid_pipeline.errors import SessionNotFound
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import Settings
-from tests.servers.catalogs import catalog_settings, copy_catalog
+from tests.servers.archives import archive_environment
+from tests.servers.catalogs import copy_catalog
+from tests.servers.homes import home_settings
 from tests.support import export
 
 LUCID = Path(sys.executable).with_name("lucid")
@@ -76,7 +78,13 @@ class Lucid:
     @property
     def environment(self) -> dict[str, Text]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        return {**kept, "HOME": str(self.home.parent), "LUCID_HOME": self.home, **self._settings}
+        return {
+            **kept,
+            **archive_environment(),
+            "HOME": str(self.home.parent),
+            "LUCID_HOME": self.home,
+            **self._settings,
+        }
 
     def having(self, **settings: Text) -> "Lucid":
         """The same with other settings; names without their prefix, in lower case."""
@@ -151,8 +159,8 @@ class Lucid:
 
     @property
     def _settings(self) -> dict[str, Text]:
-        catalog = {f"LUCID_{name.upper()}": value for name, value in catalog_settings(self.home).items()}
-        return {**catalog, **self.settings}
+        stores = {f"LUCID_{name.upper()}": value for name, value in home_settings(self.home).items()}
+        return {**stores, **self.settings}
 
     @property
     def archive_folder(self) -> Path:

@@ -11,6 +11,7 @@ from lucid_pipeline.archive.keys import Identity, Recipient
 from lucid_pipeline.archive.signing import PublicKey, SigningKey
 from tests.cli.support import Lucid, tree
 from tests.processes import ordinary_user
+from tests.servers.archives import files_only, store_url
 from tests.servers.catalogs import about_the_file
 
 KEY_MODES = {"identity.txt": 0o600, "recipients.txt": 0o644, "signing-key.txt": 0o600, "trusted-keys.txt": 0o644}
@@ -42,7 +43,7 @@ def test_it_makes_a_private_home_with_two_key_pairs_whatever_the_umask(fresh: Lu
     assert sorted(document.pop("created")) == sorted(str(keys / name) for name in KEY_MODES)
     assert document["home"] == str(fresh.home)
     assert document["identity"] == str(keys / "identity.txt")
-    assert document["archive"] == (fresh.home / "archive").as_uri()
+    assert document["archive"] == store_url(fresh.home, "archive")
     check_key_pairs(keys)
 
 
@@ -124,6 +125,7 @@ def test_a_complete_home_that_cannot_be_written_to_needs_nothing(lucid: Lucid) -
     assert tree(lucid.home).items() <= before.items()
 
 
+@files_only
 @pytest.mark.parametrize("name", ["[b]", "[red]x", ":x:", "a#c;d&e=f", "two words", "é\u202e", "line\nbreak"])
 def test_a_home_may_have_any_name(name: str, tmp_path: Path) -> None:
     lucid = Lucid(tmp_path / name, folder=tmp_path)
@@ -132,6 +134,7 @@ def test_a_home_may_have_any_name(name: str, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {name}
 
 
+@files_only
 @pytest.mark.parametrize("name", ["a?b", "a%41b"])
 def test_a_home_that_dagster_would_put_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
     assert "Dagster" in Lucid(tmp_path / name, folder=tmp_path).refused("init")

@@ -45,7 +45,7 @@ from lucid_pipeline.resources.opened import processor_resources, recorder_resour
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.storage.definitions import ASSETS as STORAGE_ASSETS
 from lucid_pipeline.stores.catalog import Catalog, SessionRecord, Source
-from tests.servers.catalogs import catalog_settings
+from tests.servers.homes import home_settings
 from tests.support import export
 
 CAST = b'{"version": 2, "width": 80, "height": 24, "timestamp": 1767225600}\n' + b"".join(
@@ -261,14 +261,8 @@ def is_retried(result: ExecuteInProcessResult) -> bool:
 
 def home_in(folder: Path, **settings: Any) -> Home:
     """A home below a folder, which need not be there; whatever is set where the tests run counts for nothing."""
-    return Home(
-        Settings(
-            _env_prefix="LUCID_TESTS_",
-            _env_file=None,
-            home=folder,
-            **{"workers": 2, **catalog_settings(folder), **settings},
-        )
-    )
+    given = {"workers": 2, **home_settings(folder), **settings}
+    return Home(Settings(_env_prefix="LUCID_TESTS_", _env_file=None, home=folder, **given))
 
 
 @contextmanager
