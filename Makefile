@@ -20,6 +20,7 @@ demo: .venv/.ready ## archive the bundled sample recordings, verify them and sho
 	@.venv/bin/lucid demo
 
 test: .venv/.ready ## run the tests; ARGS go to pytest: make test ARGS="-k merkle"
+	@.venv/bin/python -m tests.servers
 	@.venv/bin/pytest $(ARGS)
 
 test-page: .venv/.ready ## run the tests of the page, in a real browser; they are skipped where there is no Chromium

@@ -28,19 +28,23 @@ _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
 class _Patience(NamedTuple):
-    """How often a request is repeated, for how long in all, and how long an answer is waited for."""
+    """For how long a request is repeated, and an answer is waited for."""
 
-    most_retries: int
     retry_seconds: int
     request_seconds: int
 
 
-_PATIENT = _Patience(most_retries=8, retry_seconds=60, request_seconds=120)
+_PATIENT = _Patience(retry_seconds=30, request_seconds=120)
 """The largest chunk object passes at 0.15 MB/s; two of them at once, as many as there may be, at twice that."""
 
-_HASTY = _Patience(most_retries=2, retry_seconds=10, request_seconds=5)
+_HASTY = _Patience(retry_seconds=1, request_seconds=5)
 """For whoever waits for a first answer. Where no credentials are set, the client asks the cloud's own service for some,
 and some networks swallow such questions."""
+
+_MOST_RETRIES = 1000
+"""So that the time alone decides: the client's pauses are drawn at random, and eight of them may be one second."""
+
+_LONGEST_PAUSE = timedelta(seconds=2)
 
 _PAUSES = (0.2, 0.8, 3.2)
 """Seconds between the attempts at a put whose connection was lost: the client itself repeats only what is harmless."""
@@ -88,8 +92,9 @@ class BucketStore(ObjectStore):
                 prefix=self._prefix or None,
                 config=cast("S3Config", {**self._profile, **config, "timeout": f"{patience.request_seconds} s"}),
                 retry_config={
-                    "max_retries": patience.most_retries,
+                    "max_retries": _MOST_RETRIES,
                     "retry_timeout": timedelta(seconds=patience.retry_seconds),
+                    "backoff": {"max_backoff": _LONGEST_PAUSE},
                 },
             )
         except (BaseError, ValueError) as error:
@@ -217,7 +222,7 @@ class BucketStore(ObjectStore):
 
     def _failure(self, key: str, error: Exception) -> TransientError:
         reason, hint = explain(error)
-        kind = _Interrupted if may_have_taken_effect(error, _PATIENT.most_retries) else TransientError
+        kind = _Interrupted if may_have_taken_effect(error) else TransientError
         return kind(f"{self._url} failed at {key}: {reason}", hint)
 
 

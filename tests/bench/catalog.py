@@ -25,7 +25,8 @@ from rich.table import Table
 from lucid_pipeline.stores.catalog import Catalog, Order, Position, SessionFilter, Sort
 from lucid_pipeline.stores.catalog_url import open_catalog
 from tests.bench import catalogs
-from tests.servers.mongodb import Unavailable, mongodb_server
+from tests.servers.go_programs import NotToBeHad
+from tests.servers.mongodb import mongodb_server
 from tests.stores.asked import FILTERS, MIDDLE, NEVER_TOGETHER, NOTHING_SAID, SESSION_ID, name_of
 
 SQLITE, MONGODB, FERRETDB = "SQLite", "MongoDB", "FerretDB"
@@ -84,7 +85,7 @@ def _places(stack: ExitStack, only: Sequence[str] | None) -> Iterator[tuple[str,
         return
     try:
         server = stack.enter_context(mongodb_server())
-    except Unavailable as error:
+    except NotToBeHad as error:
         print(error, file=sys.stderr)
         return
     yield MONGODB if server.is_real else FERRETDB, server.new_url

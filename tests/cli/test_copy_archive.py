@@ -1,12 +1,9 @@
 """`lucid copy-archive`: an archive in another store, verified there, whatever came between."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 from uuid import UUID
 
 import pytest
@@ -17,13 +14,12 @@ from lucid_pipeline.archive.session_id import new_session_id, parse_session_id
 from lucid_pipeline.stores.object_store import open_object_store
 from tests.bench import archives
 from tests.cli.conftest import RECORDINGS, Archived
-from tests.cli.running import free_port
 from tests.cli.support import Lucid, flip, seal_again, tree
 from tests.end_to_end.small_disk import small_disk
 from tests.end_to_end.support import MIB, kill_at
 from tests.processes import eventually, ordinary_user
 from tests.servers.catalogs import lose_catalog
-from tests.stores.test_bucket_store import SERVER, answers
+from tests.servers.s3 import credentials, running_moto
 from tests.support import noise
 
 
@@ -351,19 +347,6 @@ def test_a_full_disk_is_told_and_with_room_again_it_goes_on(copied: Archived, tm
 # Between a folder and a bucket.
 
 
-@pytest.fixture(scope="session")
-def bucket_server() -> Iterator[str]:
-    """The URL of a server in a process of its own, which keeps its buckets in memory."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stderr=subprocess.DEVNULL) as process:
-        try:
-            eventually(lambda: answers(url))
-            yield url
-        finally:
-            process.kill()
-
-
 @dataclass(frozen=True)
 class Bucket:
     """A bucket, and the variables by which a client reaches it."""
@@ -373,19 +356,18 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    with urlopen(Request(f"{bucket_server}/moved", method="PUT"), timeout=20):
-        pass
-    credentials = {
-        "AWS_ENDPOINT_URL": bucket_server,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "reader",
-        "AWS_SECRET_ACCESS_KEY": "hunter2",
-        "AWS_REGION": "us-east-1",
-    }
-    for name, value in credentials.items():
-        monkeypatch.setenv(name, value)
-    return Bucket("s3://moved", credentials)
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    with running_moto() as server:
+        server.make_bucket("moved")
+        for name, value in credentials(server.url).items():
+            monkeypatch.setenv(name, value)
+        yield Bucket("s3://moved", credentials(server.url))
+
+
+def test_a_bucket_that_is_not_there_is_told_before_anything_is_read(copying: Copying, bucket: Bucket) -> None:
+    lucid = Lucid(copying.lucid.home, {**copying.lucid.settings, **bucket.credentials}, copying.lucid.folder)
+    error = lucid.refused("copy-archive", lucid.archive_folder.as_uri(), f"{bucket.url}-elsewhere", status=1)
+    assert "NoSuchBucket" in error
 
 
 def test_into_a_bucket_and_out_again_it_stays_the_same(copying: Copying, copied: Archived, bucket: Bucket) -> None:

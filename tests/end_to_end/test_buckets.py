@@ -64,8 +64,8 @@ def test_a_server_that_is_killed_amid_a_batch_and_comes_back_is_waited_for(
         eventually(lambda: process.poll() is not None or len(chunk_objects(stored)) >= chunks)
         server.stop()
         Timer(2, server.start).start()
-        _, err = process.communicate(timeout=100)
-    assert (process.returncode, err) == (0, b"")
+        out, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (0, b""), out
     assert_each_is_archived_once(stored, RECORDINGS)
 
 
@@ -76,8 +76,8 @@ def test_a_server_that_hangs_again_and_again_is_waited_for(stored: Lucid, server
             eventually(lambda wanted=chunks: process.poll() is not None or len(chunk_objects(stored)) >= wanted)
             os.kill(server.pid, signal.SIGSTOP)
             Timer(0.5, os.kill, (server.pid, signal.SIGCONT)).start()
-        _, err = process.communicate(timeout=100)
-    assert (process.returncode, err) == (0, b"")
+        out, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (0, b""), out
     assert_each_is_archived_once(stored, RECORDINGS)
 
 

@@ -4,13 +4,15 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 _SECONDS_TO_BUILD = 900
+_USUAL_PLACE = "/usr/local/go/bin"
 
 
 class NotToBeHad(Exception):
@@ -27,31 +29,53 @@ def go_program(package: str, version: str) -> Path:
     name = package.rpartition("/")[2]
     if there := shutil.which(name):
         return Path(there)
-    go = shutil.which("go")
-    if go is None:
-        raise NotToBeHad(f"there is neither {name} nor a Go toolchain to build it with")
-    program = _cache() / f"{name}-{version}"
+
+    def install(folder: Path) -> Path:
+        options = ["-trimpath", "-ldflags=-s -w"]
+        run_go("install", *options, f"{package}@{version}", folder=folder, GOBIN=str(folder), CGO_ENABLED="0")
+        return folder / name
+
+    return built(f"{name}-{version}", install)
+
+
+def built(name: str, build: Callable[[Path], Path]) -> Path:
+    """A program of this name and version, which is built in an empty folder where there is none yet.
+
+    Raises:
+        NotToBeHad: it cannot be built.
+    """
+    program = _cache() / name
     with _turn(program):
         if not program.exists():
-            _build(go, package, version, program)
+            print(f"building {name} (once, minutes) ...", file=sys.__stderr__, flush=True)
+            with TemporaryDirectory(dir=program.parent) as folder:
+                build(Path(folder)).rename(program)
     return program
 
 
-def _build(go: str, package: str, version: str, program: Path) -> None:
-    with TemporaryDirectory(dir=program.parent) as folder:
-        try:
-            subprocess.run(
-                [go, "install", "-trimpath", "-ldflags=-s -w", f"{package}@{version}"],
-                env={**os.environ, "GOBIN": folder, "CGO_ENABLED": "0"},
-                check=True,
-                capture_output=True,
-                text=True,
-                timeout=_SECONDS_TO_BUILD,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-            raise NotToBeHad(f"{package} {version} cannot be built: {said[-1]}") from error
-        next(Path(folder).iterdir()).rename(program)
+def run_go(*arguments: str, folder: Path, **environment: str) -> str:
+    """Run the Go toolchain in a folder; returns what it printed.
+
+    Raises:
+        NotToBeHad: there is no toolchain, or it failed.
+    """
+    go = shutil.which("go") or shutil.which("go", path=_USUAL_PLACE)
+    if go is None:
+        raise NotToBeHad("there is no Go toolchain to build it with")
+    try:
+        done = subprocess.run(
+            [go, *arguments],
+            cwd=folder,
+            env={**os.environ, **environment},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS_TO_BUILD,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        raise NotToBeHad(f"go {arguments[0]} failed: {said[-1]}") from error
+    return done.stdout.strip()
 
 
 @contextmanager

@@ -7,12 +7,9 @@ FerretDB 1.x is no MongoDB: it looks through all documents for all but a key, ig
 validation, and changes a document in two steps. What that keeps from being shown is skipped there, and says so.
 """
 
-import fcntl
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -28,6 +25,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from tests.processes import free_port
+from tests.servers.go_programs import NotToBeHad, built, run_go
+
 Server = TypeVar("Server")
 
 FERRETDB = "v1.24.2"
@@ -40,10 +40,6 @@ WITH_A_USER = (
     "--setup-password=hunter2",
 )
 """Options with which FerretDB lets in one user alone: ann, with the password hunter2."""
-
-
-class Unavailable(Exception):
-    """Why there is no server."""
 
 
 @dataclass
@@ -93,7 +89,7 @@ class Process:
         deadline = time.monotonic() + SECONDS_TO_START
         while not self._answers():
             if self.running.poll() is not None or time.monotonic() > deadline:
-                raise Unavailable(f"{self.command[0]} does not start: {(self.folder / 'log').read_text()[-500:]}")
+                raise NotToBeHad(f"{self.command[0]} does not start: {(self.folder / 'log').read_text()[-500:]}")
             time.sleep(0.05)
 
     def stop(self, *, kill: bool = False) -> None:
@@ -114,9 +110,9 @@ class Process:
 
 @contextmanager
 def own_server() -> Iterator[Process]:
-    """A server of a test's own; raises `Unavailable`."""
+    """A server of a test's own; raises `NotToBeHad`."""
     with TemporaryDirectory(prefix="lucid-mongodb-") as name:
-        folder, address = Path(name), ("127.0.0.1", _free_port())
+        folder, address = Path(name), ("127.0.0.1", free_port())
         mongod = shutil.which("mongod")
         command = _mongod(mongod, address, folder) if mongod else _ferretdb(address, folder)
         with _running(Process(command, address, folder, is_real=bool(mongod))) as server:
@@ -125,8 +121,8 @@ def own_server() -> Iterator[Process]:
 
 @contextmanager
 def own_ferretdb(folder: Path, *options: str) -> Iterator[Process]:
-    """A FerretDB that has its data in a folder, with options that MongoDB's own has not; raises `Unavailable`."""
-    address = ("127.0.0.1", _free_port())
+    """A FerretDB that has its data in a folder, with options that MongoDB's own has not; raises `NotToBeHad`."""
+    address = ("127.0.0.1", free_port())
     with _running(Process([*_ferretdb(address, folder), *options], address, folder, is_real=False)) as server:
         yield server
 
@@ -137,7 +133,7 @@ def or_skip(server: AbstractContextManager[Server]) -> Iterator[Server]:
     try:
         with server as running:
             yield running
-    except Unavailable as error:
+    except NotToBeHad as error:
         pytest.skip(str(error))
 
 
@@ -152,7 +148,7 @@ def _running(server: Process) -> Iterator[Process]:
 
 @contextmanager
 def mongodb_server() -> Iterator[MongoDb]:
-    """The server of these tests; raises `Unavailable`."""
+    """The server of these tests; raises `NotToBeHad`."""
     given = os.environ.get("LUCID_TEST_MONGODB_URL")
     if given:
         server = MongoDb(given, is_real=True)
@@ -182,48 +178,26 @@ def _ferretdb(address: tuple[str, int], folder: Path) -> list[str]:
     ]
 
 
+def wants_ferretdb() -> bool:
+    """Whether there is no MongoDB for the tests, so that FerretDB has to stand in."""
+    return not (os.environ.get("LUCID_TEST_MONGODB_URL") or shutil.which("mongod"))
+
+
 def built_ferretdb() -> Path:
-    """The program, which is built once a machine; raises `Unavailable`."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid-tests"
-    program = cache / f"ferretdb-{FERRETDB}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not program.exists():
-            _build(program)
-    return program
+    """The program, which is built once a machine; raises `NotToBeHad`."""
+    return built(f"ferretdb-{FERRETDB}", _build)
 
 
-def _build(program: Path) -> None:
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if not go:
-        raise Unavailable("no MongoDB: set LUCID_TEST_MONGODB_URL, or install mongod, or Go to build FerretDB")
-    print(f"building {MODULE}@{FERRETDB} (once, minutes) ...", file=sys.__stderr__, flush=True)
-    with TemporaryDirectory(prefix="lucid-ferretdb-") as name:
-        source, environment = Path(name) / "source", {**os.environ, "GOFLAGS": "-mod=mod", "GOWORK": "off"}
-        _run([go, "mod", "download", f"{MODULE}@{FERRETDB}"], name, environment)
-        modules = _run([go, "env", "GOMODCACHE"], name, environment)
-        shutil.copytree(
-            Path(modules) / f"github.com/!ferret!d!b/!ferret!d!b@{FERRETDB}", source, copy_function=shutil.copy
-        )
-        for path in (source, *source.rglob("*")):
-            path.chmod(path.stat().st_mode | 0o200)
-        # The module asks for it, and comes without.
-        (source / "build" / "version" / "version.txt").write_text(f"{FERRETDB}\n")
-        made = Path(name) / "ferretdb"
-        options = ["-buildvcs=false", "-trimpath", "-tags=ferretdb_no_postgresql", "-ldflags=-s -w"]
-        _run([go, "build", *options, "-o", str(made), "./cmd/ferretdb"], source, environment)
-        shutil.move(made, program.with_suffix(".new"))
-        program.with_suffix(".new").rename(program)
-
-
-def _run(command: list[str], folder: str | Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Unavailable(f"FerretDB cannot be built: {done.stderr.strip()[-300:]}")
-    return done.stdout.strip()
-
-
-def _free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        return int(taken.getsockname()[1])
+def _build(folder: Path) -> Path:
+    environment = {"GOFLAGS": "-mod=mod", "GOWORK": "off"}
+    run_go("mod", "download", f"{MODULE}@{FERRETDB}", folder=folder, **environment)
+    modules = run_go("env", "GOMODCACHE", folder=folder, **environment)
+    source = folder / "source"
+    shutil.copytree(Path(modules) / f"github.com/!ferret!d!b/!ferret!d!b@{FERRETDB}", source, copy_function=shutil.copy)
+    for path in (source, *source.rglob("*")):
+        path.chmod(path.stat().st_mode | 0o200)
+    # The module asks for it, and comes without.
+    (source / "build" / "version" / "version.txt").write_text(f"{FERRETDB}\n")
+    options = ["-buildvcs=false", "-trimpath", "-tags=ferretdb_no_postgresql", "-ldflags=-s -w"]
+    run_go("build", *options, "-o", str(folder / "ferretdb"), "./cmd/ferretdb", folder=source, **environment)
+    return folder / "ferretdb"

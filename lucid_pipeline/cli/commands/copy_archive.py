@@ -34,6 +34,8 @@ def copy_archive(
     home, output = Home(load_settings()), Output(as_json)
     trusted, threads = home.trusted_keys(), home.settings.workers * threads_per_core(source, destination)
     source_store, destination_store = open_object_store(source), open_object_store(destination)
+    source_store.check(writing=False)
+    destination_store.check(writing=True)
     sessions, outcome = list(archived_sessions(source_store)), _Outcome()
     with output.progress_of_sessions("copying the archive", len(sessions)) as advance:
         copier = Copier(source_store, destination_store, trusted, threads, lambda count: advance(0, count))
