@@ -120,10 +120,15 @@ class Home:
     def check_stores(self, *, writing: bool) -> None:
         """Ask archive and keystore whether they can be used, so that it is known before there is work to do.
 
+        Whoever only reads, and has no identity, needs no keystore.
+
         Raises:
             LucidError: one cannot, and which.
         """
-        for name, url in (("archive", self.settings.archive_url), ("keystore", self.settings.keystore_url)):
+        stores = {"archive": self.settings.archive_url}
+        if writing or is_there(self.settings.identity_file, "key file"):
+            stores["keystore"] = self.settings.keystore_url
+        for name, url in stores.items():
             try:
                 open_object_store(url).check(writing=writing)
             except LucidError as error:
