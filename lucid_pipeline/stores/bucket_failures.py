@@ -7,7 +7,7 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _LONGEST = 200
-_NEVER_CONNECTED = ("Connection refused", "failed to lookup address")
+_NEVER_CONNECTED = "kind: Connect,"
 _QUOTES = {"&#34;": '"', "&quot;": '"', "&#39;": "'", "&apos;": "'"}
 
 CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
@@ -41,8 +41,7 @@ def is_absence(error: Exception) -> bool:
 
 def may_have_taken_effect(error: Exception) -> bool:
     """Whether the connection was lost while a request was under way, so that asking again is for the caller."""
-    text = str(error)
-    return " - HTTP error: " in _first_line(error) and not any(sign in text for sign in _NEVER_CONNECTED)
+    return " - HTTP error: " in _first_line(error) and _NEVER_CONNECTED not in str(error)
 
 
 def explain(error: Exception) -> tuple[str, str | None]:

@@ -78,14 +78,14 @@ class BucketStore(ObjectStore):
         self._bucket, self._prefix = bucket, prefix
         self._profile = profile_settings()
         _check_endpoints(self._profile)
-        self._store = self._client(_SENDING)
+        self._store = self._client(_SENDING, _PATIENT)
 
     @cached_property
     def _copier(self) -> S3Store:
         """A client that copies if absent. It names no checksum: some servers refuse one for what they copy."""
-        return self._client({"copy_if_not_exists": "multipart"})
+        return self._client({"copy_if_not_exists": "multipart"}, _PATIENT)
 
-    def _client(self, config: "S3Config", patience: _Patience = _PATIENT) -> S3Store:
+    def _client(self, config: "S3Config", patience: _Patience) -> S3Store:
         try:
             return S3Store(
                 self._bucket,

@@ -1,21 +1,33 @@
 """A bucket whose server stops, hangs, or has no room: nothing sealed is lost, nothing twice, and work goes on."""
 
+import json
 import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Timer
 
 import pytest
 
-from tests.cli.support import Lucid, entries
+from tests.cli.support import Lucid, Text, entries
 from tests.end_to_end.small_disk import SmallDisk, small_disk
 from tests.end_to_end.support import MIB, assert_each_is_archived_once, assert_nothing_is_torn, chunk_objects
 from tests.processes import eventually
 from tests.servers.s3 import Gateway, credentials, gateway_or_skip
 from tests.support import noise
+
+IMPATIENT = """
+import sys
+from lucid_pipeline.stores import bucket_store
+bucket_store._PATIENT = bucket_store._PATIENT._replace(retry_seconds=2)
+from lucid_pipeline.cli.main import main
+main()
+"""
+"""`lucid`, but for how long it waits for a server."""
 
 RECORDINGS = {f"{name}.bin": noise(6 * MIB, seed=number) for number, name in enumerate("abc")}
 
@@ -84,9 +96,8 @@ def test_a_server_that_hangs_again_and_again_is_waited_for(stored: Lucid, server
 def test_where_the_server_does_not_come_back_it_says_so_and_the_same_command_goes_on_later(
     stored: Lucid, server: Gateway
 ) -> None:
-    """Half a minute is waited for it."""
     landing = land(stored, {"a.bin": RECORDINGS["a.bin"]})
-    with stored.start("archive", "--move", "--json", landing) as process:
+    with impatient(stored, "archive", "--move", "--json", landing) as process:
         eventually(lambda: process.poll() is not None or chunk_objects(stored))
         server.stop()
         out, err = process.communicate(timeout=100)
@@ -100,6 +111,13 @@ def test_where_the_server_does_not_come_back_it_says_so_and_the_same_command_goe
     assert stored.json("archive", "--move", landing)["failed"] == []
     assert entries(landing) == []
     assert_each_is_archived_once(stored, {"a.bin": RECORDINGS["a.bin"]})
+
+
+def impatient(lucid: Lucid, *arguments: Text) -> "subprocess.Popen[bytes]":
+    """Start a command that soon gives up a server."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", IMPATIENT, *arguments]
+    return subprocess.Popen(command, env=lucid.environment, cwd=lucid.folder, stdout=pipe, stderr=pipe)
 
 
 def test_two_commands_on_the_same_recordings_seal_each_once(stored: Lucid) -> None:
@@ -122,8 +140,10 @@ def test_a_server_without_room_is_told_and_with_room_the_same_command_ends_well(
     recording = {"a.bin": RECORDINGS["a.bin"]}
     landing = land(stored, recording)
     disk.leave(3 * MIB)
-    document = stored.json("archive", "--move", landing, status=1)
-    [failed] = document["failed"]
+    with impatient(stored, "archive", "--move", "--json", landing) as process:
+        out, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (1, b"")
+    [failed] = json.loads(out)["failed"]
     assert re.search("space|full|room", failed["reason"]), failed
     assert entries(landing) == ["a.bin"]
     disk.make_room()

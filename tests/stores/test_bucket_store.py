@@ -1,5 +1,6 @@
 """The archive in a bucket: the contract, over the wire against S3-compatible servers in processes of their own."""
 
+import json
 import os
 import re
 import signal
@@ -33,6 +34,7 @@ from tests.stores.object_store_contract import KEY, LIMIT, ObjectStoreContract
 from tests.support import Home, export, noise
 
 PREFIX = "archive/of lucid"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "object-stores.md"
 _numbers = count()
 
 
@@ -342,8 +344,6 @@ def test_a_bucket_that_is_not_there_is_a_store_that_fails_and_no_secret_is_told(
         ("AWS_SECRET_ACCESS_KEY", "hunter3", "SignatureDoesNotMatch.*is AWS_SECRET_ACCESS_KEY right"),
         ("AWS_ACCESS_KEY_ID", "nobody", "is AWS_ACCESS_KEY_ID right"),
         ("AWS_REGION", "eu-central-1", "eu-central-1.*set AWS_REGION"),
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "refuses connections.*is AWS_ENDPOINT_URL right"),
-        ("AWS_ENDPOINT_URL", "http://no-such-host.invalid", "no server of this name.*is AWS_ENDPOINT_URL right"),
     ],
 )
 def test_what_is_wrong_is_told_with_what_to_mend(
@@ -357,6 +357,18 @@ def test_what_is_wrong_is_told_with_what_to_mend(
         open_object_store(url).status(KEY)  # and nobody takes an object for one that is missing
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [("http://127.0.0.1:9", "refuses connections"), ("http://no-such-host.invalid", "no server of this name")],
+)
+def test_an_endpoint_at_which_nobody_answers_is_told_soon(
+    gateway: Gateway, use: Callable[..., str], monkeypatch: pytest.MonkeyPatch, endpoint: str, told: str
+) -> None:
+    url = use(gateway)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert re.search(f"{told}.*is AWS_ENDPOINT_URL right", trouble(url))
+
+
 def test_who_may_not_use_the_bucket_is_told_so(
     gateway: Gateway, use: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,6 +377,32 @@ def test_who_may_not_use_the_bucket_is_told_so(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", OTHER[1])
     for writing in (False, True):
         assert "AccessDenied" in trouble(url, writing=writing)
+
+
+def test_the_documented_policy_is_enough_for_all_that_lucid_does(
+    gateway: Gateway, use: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Except for objects in parts: this server copies parts for nobody but the owner."""
+    bucket = use(gateway).split("/")[2]
+    _, found, rest = DOCUMENT.read_text("utf-8").partition('{\n      "Version"')
+    text = found + rest.partition("\n\n")[0]
+    policy = json.loads(text.replace(":recordings", f":{bucket}"))
+    for statement in policy["Statement"]:
+        statement["Principal"] = {"AWS": [OTHER[0]]}
+    client(gateway.url).put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", OTHER[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", OTHER[1])
+    store = open_object_store(f"s3://{bucket}/lucid")
+    store.check(writing=True)
+    store.put("s/object", noise(1000))
+    with pytest.raises(ObjectExists):
+        store.put("s/object", b"other")
+    assert (store.get("s/object", LIMIT), list(store.list("s/"))) == (noise(1000), ["s/object"])
+    store.delete("s/object")
+    with pytest.raises(ObjectMissing):
+        store.get("s/object", LIMIT)
+    with pytest.raises(TransientError, match="AccessDenied"):
+        open_object_store(f"s3://{bucket}/elsewhere").put(KEY, b"")
 
 
 def test_the_endpoint_of_a_server_without_tls_is_told_apart(
