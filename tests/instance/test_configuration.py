@@ -57,6 +57,12 @@ def test_it_says_what_lucid_relies_on(instance: DagsterInstance, tmp_path: Path)
     ]
 
 
+def test_a_daemon_that_is_told_to_end_takes_nothing_away_from_ticks_under_way(instance: DagsterInstance) -> None:
+    settings = instance.get_sensor_settings()
+    assert settings["use_threads"], "it waits for these"
+    assert not settings.get("num_submit_workers"), "it closes these while ticks still submit runs by them"
+
+
 def test_it_starts_no_daemon_that_lucid_does_not_need(instance: DagsterInstance) -> None:
     assert set(instance.get_required_daemon_types()) == {
         "SENSOR",
