@@ -1,5 +1,6 @@
 """A proxy in front of an S3-compatible server that passes everything on, and does to some requests what networks do."""
 
+import datetime
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -7,6 +8,13 @@ from enum import Enum, auto
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
+from unittest.mock import patch
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from tests.servers.s3 import REGION, SECRET
 
 
 class Fault(Enum):
@@ -26,6 +34,9 @@ class Fault(Enum):
     HALF_AN_ANSWER = auto()
     BYTE_CHANGED = auto()
     """In the body of the request."""
+
+    CLOCK_A_DAY_BEHIND = auto()
+    """The request is signed anew, as by its owner on a machine whose clock is a day behind."""
 
 
 Choice = Callable[[str, str, int], Fault]
@@ -79,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault is Fault.BYTE_CHANGED:
             body = bytes([body[0] ^ 1]) + body[1:]
+        if fault is Fault.CLOCK_A_DAY_BEHIND:
+            headers = _signed_yesterday(self.command, f"http://{self.proxy.behind}{self.path}", body)
         self.pass_back(fault, *self.proxy.ask(self.command, self.path, headers, body))
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = pass_on  # noqa: N815 - names that the base class looks for
@@ -100,6 +113,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: object) -> None:
         """Nobody reads it."""
+
+
+def _signed_yesterday(method: str, url: str, body: bytes) -> dict[str, str]:
+    request = AWSRequest(method, url, data=body)
+    yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    with patch("botocore.auth.get_current_datetime", return_value=yesterday):
+        S3SigV4Auth(Credentials("owner", SECRET), "s3", REGION).add_auth(request)
+    return dict(request.headers)
 
 
 @contextmanager

@@ -357,6 +357,23 @@ def test_what_is_wrong_is_told_with_what_to_mend(
         open_object_store(url).status(KEY)  # and nobody takes an object for one that is missing
 
 
+def test_a_clock_that_is_wrong_is_told_and_work_goes_on_when_it_is_set(
+    through: Callable[[Choice], tuple[ObjectStore, FaultyProxy]],
+) -> None:
+    clock = [Fault.CLOCK_A_DAY_BEHIND]
+    store, _ = through(lambda _method, _path, _before: clock[0])
+    for call in (
+        lambda: store.check(writing=True),
+        lambda: store.put(KEY, noise(1000)),
+        lambda: store.get(KEY, LIMIT),
+    ):
+        with pytest.raises(TransientError, match=r"RequestTimeTooSkewed.*set the clock of this machine"):
+            call()
+    clock[0] = Fault.NONE
+    store.put(KEY, noise(1000))
+    assert store.get(KEY, LIMIT) == noise(1000)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "told"),
     [("http://127.0.0.1:9", "refuses connections"), ("http://no-such-host.invalid", "no server of this name")],
