@@ -125,14 +125,17 @@ class Home:
         Raises:
             LucidError: one cannot, and which.
         """
-        stores = {"archive": self.settings.archive_url}
+        self.check_archive(writing=writing)
         if writing or is_there(self.settings.identity_file, "key file"):
-            stores["keystore"] = self.settings.keystore_url
-        for name, url in stores.items():
-            try:
-                open_object_store(url).check(writing=writing)
-            except LucidError as error:
-                raise type(error)(f"the {name} cannot be used: {error.message}", error.hint) from error
+            self.check_keystore(writing=writing)
+
+    def check_archive(self, *, writing: bool) -> None:
+        """Ask the archive alone. Raises `LucidError`."""
+        _check("archive", self.settings.archive_url, writing)
+
+    def check_keystore(self, *, writing: bool) -> None:
+        """Ask the keystore alone. Raises `LucidError`."""
+        _check("keystore", self.settings.keystore_url, writing)
 
     def encryption(self) -> Encryption:
         """How sessions are encrypted here, and for whom."""
@@ -192,3 +195,10 @@ class Home:
         keys = [key.public for key in load_keys(private, SigningKey, private=True)]
         if save_keys(public, keys, private=False, comment="manifests signed by these are trusted; publish them"):
             yield public
+
+
+def _check(name: str, url: str, writing: bool) -> None:
+    try:
+        open_object_store(url).check(writing=writing)
+    except LucidError as error:
+        raise type(error)(f"the {name} cannot be used: {error.message}", error.hint) from error

@@ -83,6 +83,9 @@ class KeySlotStore(Protocol):
     A new attempt to encrypt a session has a new DEK, so its slots never replace those of a sealed one.
     """
 
+    def check(self, *, writing: bool) -> None:
+        """As `ObjectStore.check`."""
+
     def put(self, session_id: UUID, commitment: bytes, slot: KeySlot) -> None:
         """Store a slot, so that it would survive a loss of power."""
 

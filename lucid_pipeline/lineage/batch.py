@@ -2,10 +2,13 @@
 
 Dagster records a range of partitions as materialized all together, or not at all. So where some sessions of a batch
 fail, the others' materializations are recorded here, one by one, and then the step fails and names the ones that did.
+A store that is away is another matter: it would fail each of them, after a while, and none is to blame.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 from dagster import (
@@ -22,10 +25,11 @@ from dagster import Failure as StepFailure
 
 from lucid_pipeline.archive.damage import DamageError
 from lucid_pipeline.archive.manifest import timestamp
+from lucid_pipeline.archive.ports import KeySlotStore, ObjectStore
 from lucid_pipeline.archive.session_id import parse_session_id
-from lucid_pipeline.errors import LucidError, PermanentError, UsageError
+from lucid_pipeline.errors import LucidError, PermanentError, TransientError, UsageError
 from lucid_pipeline.lineage.metadata import SESSION_LINK, session_link, table
-from lucid_pipeline.lineage.retries import record_attempt
+from lucid_pipeline.lineage.retries import record_attempt, record_outage
 from lucid_pipeline.lineage.stages import CHECKED, INTACT
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Failure
@@ -38,50 +42,96 @@ Work = Callable[[UUID], Metadata]
 
 
 def materialize_sessions(
-    context: AssetExecutionContext, catalog: Catalog, settings: Settings, work: Work
+    context: AssetExecutionContext,
+    catalog: Catalog,
+    settings: Settings,
+    work: Work,
+    stores: Sequence[ObjectStore | KeySlotStore] = (),
 ) -> MaterializeResult[None]:
     """Do a stage's work for every session of the run, and record what came of each.
 
     A session that has ended, sealed or as a duplicate, is left as it is. One that fails is tried again later, or put
-    into quarantine, as the settings say.
+    into quarantine, as the settings say. Where one of the stores that the work needs cannot be used, all that are left
+    are tried again later, and no attempt is counted.
 
     Raises:
         dagster.Failure: some sessions failed, for the reasons in its metadata; the catalog has them as well.
     """
-    stage = context.asset_key.to_user_string()
-    done: dict[str, Metadata] = {}
-    reasons: dict[str, str] = {}
-    damaged: dict[str, str] = {}
-    permanent = True
-    for key in context.partition_keys:
+    batch = _Batch(context, catalog, settings, context.asset_key.to_user_string())
+    for place, key in enumerate(context.partition_keys):
         try:
             session_id = parse_session_id(key)
             told = _metadata_of_ended(catalog, session_id) or work(session_id)
-            done[key] = {**told, SESSION_LINK: session_link(settings, key)}
+            batch.done[key] = {**told, SESSION_LINK: session_link(settings, key)}
         except Exception as error:  # noqa: BLE001 - whatever it is, the next session is not to blame
-            reasons[key] = reason = reason_of(error)
-            is_permanent = isinstance(error, PermanentError | UsageError)
-            permanent = permanent and is_permanent
-            if isinstance(error, DamageError):
-                damaged[key] = reason
-            context.log.error("session %s failed: %s", key, reason)
-            # Of a key that is none of its sessions', or when it fails itself, the catalog learns nothing.
-            with suppress(Exception):
-                failure = record_attempt(
-                    catalog, parse_session_id(key), stage, reason, settings, permanent=is_permanent
-                )
-                link = session_link(settings, key)
-                context.log_event(_observation(context.asset_key, key, failure, link))
-    if reasons:
-        for key, metadata in done.items():
-            context.log_event(AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
-        if stage in CHECKED and (done or damaged):
-            context.log_event(_found(context.asset_key, len(done), damaged))
-        raise StepFailure(_summary(reasons, len(context.partition_keys)), metadata=reasons, allow_retries=not permanent)
-    for key, metadata in done.items():
-        context.add_asset_metadata(metadata, partition_key=key)
-    passed = AssetCheckResult(check_name=INTACT, passed=True, metadata={"sessions": len(done)})
-    return MaterializeResult(check_results=[passed] if stage in CHECKED else None)
+            if outage := _outage(error, stores):
+                batch.put_off(context.partition_keys[place:], outage)
+                break
+            batch.fail(key, error)
+    return batch.outcome()
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What came of the sessions of a run."""
+
+    context: AssetExecutionContext
+    catalog: Catalog
+    settings: Settings
+    stage: str
+    done: dict[str, Metadata] = field(default_factory=dict)
+    _reasons: dict[str, str] = field(default_factory=dict)
+    _damaged: dict[str, str] = field(default_factory=dict)
+    _is_permanent: bool = True
+
+    def fail(self, key: str, error: Exception) -> None:
+        """Record an attempt at a session that failed."""
+        reason = reason_of(error)
+        permanent = isinstance(error, PermanentError | UsageError)
+        self._is_permanent = self._is_permanent and permanent
+        if isinstance(error, DamageError):
+            self._damaged[key] = reason
+        self._record(key, reason, partial(record_attempt, permanent=permanent))
+
+    def put_off(self, keys: Sequence[str], outage: LucidError) -> None:
+        """Record that sessions could not be worked on."""
+        self._is_permanent = False
+        for key in keys:
+            self._record(key, reason_of(outage), record_outage)
+
+    def _record(self, key: str, reason: str, record: Callable[[Catalog, UUID, str, str, Settings], Failure]) -> None:
+        self._reasons[key] = reason
+        self.context.log.error("session %s failed: %s", key, reason)
+        # Of a key that is none of its sessions', or when it fails itself, the catalog learns nothing.
+        with suppress(Exception):
+            failure = record(self.catalog, parse_session_id(key), self.stage, reason, self.settings)
+            link = session_link(self.settings, key)
+            self.context.log_event(_observation(self.context.asset_key, key, failure, link))
+
+    def outcome(self) -> MaterializeResult[None]:
+        """Tell Dagster of all of it. Raises `dagster.Failure`."""
+        if self._reasons:
+            for key, metadata in self.done.items():
+                self.context.log_event(AssetMaterialization(self.context.asset_key, partition=key, metadata=metadata))
+            if self.stage in CHECKED and (self.done or self._damaged):
+                self.context.log_event(_found(self.context.asset_key, len(self.done), self._damaged))
+            summary = _summary(self._reasons, len(self.context.partition_keys))
+            raise StepFailure(summary, metadata=self._reasons, allow_retries=not self._is_permanent)
+        for key, metadata in self.done.items():
+            self.context.add_asset_metadata(metadata, partition_key=key)
+        passed = AssetCheckResult(check_name=INTACT, passed=True, metadata={"sessions": len(self.done)})
+        return MaterializeResult(check_results=[passed] if self.stage in CHECKED else None)
+
+
+def _outage(error: Exception, stores: Sequence[ObjectStore | KeySlotStore]) -> LucidError | None:
+    """Which store cannot be used, and why, if that may be what failed; None if all can be."""
+    if isinstance(error, TransientError):
+        for store in stores:
+            try:
+                store.check(writing=True)
+            except LucidError as outage:
+                return outage
+    return None
 
 
 def duplicate_metadata(original: UUID) -> Metadata:

@@ -1,4 +1,7 @@
-"""What becomes of a session that failed: it is tried again, later and later, and in the end put into quarantine."""
+"""What becomes of a session that failed: it is tried again, later and later, and in the end put into quarantine.
+
+Where a store was away, the session is not to blame: it is tried again for as long as that takes.
+"""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -26,6 +29,18 @@ def record_attempt(
     retry_at = None if is_last else datetime.now(UTC) + _wait(settings, attempts)
     failure = Failure(stage, reason, permanent, retry_at)
     catalog.record_failure(session_id, failure)
+    return failure
+
+
+def record_outage(catalog: Catalog, session_id: UUID, stage: str, reason: str, settings: Settings) -> Failure:
+    """Record that a store could not be used, and when the next look comes; returns what is recorded.
+
+    Raises:
+        SessionNotFound: there is no such session.
+    """
+    retry_at = datetime.now(UTC) + timedelta(seconds=settings.retry_seconds)
+    failure = Failure(stage, reason, permanent=False, retry_at=retry_at)
+    catalog.record_failure(session_id, failure, counts=False)
     return failure
 
 

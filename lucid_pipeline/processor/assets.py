@@ -83,4 +83,4 @@ def encrypted_chunks(
             **throughput(chunked.file.length, watch),
         }
 
-    return materialize_sessions(context, catalog, settings, work)
+    return materialize_sessions(context, catalog, settings, work, [archive, keystore])

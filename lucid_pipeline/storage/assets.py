@@ -72,7 +72,7 @@ def merkle_tree(
             **throughput(hashed.stored_bytes, watch),
         }
 
-    return materialize_sessions(context, catalog, settings, work)
+    return materialize_sessions(context, catalog, settings, work, [archive])
 
 
 @stage(MANIFEST, after=[MERKLE_TREE], kind="json", holds=Holds.PROOF)
@@ -108,7 +108,7 @@ def manifest(
             "seconds_to_seal": MetadataValue.float(_seconds_between(catalog.get(session_id).registered_at, signed)),
         }
 
-    return materialize_sessions(context, catalog, settings, work)
+    return materialize_sessions(context, catalog, settings, work, [archive])
 
 
 def _seconds_between(registered_at: str, signed: SignedManifest) -> float:

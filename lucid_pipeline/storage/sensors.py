@@ -1,9 +1,12 @@
 """What starts the work of storage: encrypted sessions that wait to be hashed and sealed."""
 
+from functools import partial
+
 from lucid_pipeline.course.stages import SEAL
+from lucid_pipeline.home import Home
 from lucid_pipeline.lineage.backlog import Backlog
 
-BACKLOG = Backlog(SEAL)
+BACKLOG = Backlog(SEAL, [partial(Home.check_archive, writing=True)])
 
 seal = BACKLOG.job()
 sessions_to_seal = BACKLOG.sensor(

@@ -533,8 +533,8 @@ class Catalog(Protocol):
         Raises `SessionNotFound`.
         """
 
-    def record_failure(self, session_id: UUID, failure: Failure) -> None:
-        """Record why a session stopped, and count the attempt; one that has ended is left as it is.
+    def record_failure(self, session_id: UUID, failure: Failure, *, counts: bool = True) -> None:
+        """Record why a session stopped, and count the attempt if it counts; one that has ended is left as it is.
 
         Where it is not tried again by itself, its duplicates are no duplicates any more, and wait anew.
 

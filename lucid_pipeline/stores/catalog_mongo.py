@@ -270,10 +270,10 @@ class MongoCatalog(Catalog):
         self._parts.drop_all(session_id)
 
     @override
-    def record_failure(self, session_id: UUID, failure: Failure) -> None:
+    def record_failure(self, session_id: UUID, failure: Failure, *, counts: bool = True) -> None:
         def fail(kept: Kept) -> Kept | None:
             ended = kept.record.state in ENDED
-            return None if ended else kept.having(failure=failure, attempts=kept.record.attempts + 1)
+            return None if ended else kept.having(failure=failure, attempts=kept.record.attempts + counts)
 
         is_final = failure.retry_at is None and self._read(session_id).record.state not in ENDED
         if is_final:

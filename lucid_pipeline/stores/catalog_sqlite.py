@@ -350,14 +350,15 @@ class SqliteCatalog(Catalog):
             _put_seal(connection, session_id, seal)
 
     @override
-    def record_failure(self, session_id: UUID, failure: Failure) -> None:
+    def record_failure(self, session_id: UUID, failure: Failure, *, counts: bool = True) -> None:
         with self._changing(session_id) as connection:
             if _get(connection, session_id).state in ENDED:
                 return
             _put_failure(connection, session_id, failure)
             if failure.retry_at is None:
                 _release_duplicates(connection, str(session_id))
-            connection.execute("UPDATE sessions SET attempts = attempts + 1 WHERE session_id = ?", (str(session_id),))
+            statement = "UPDATE sessions SET attempts = attempts + ? WHERE session_id = ?"
+            connection.execute(statement, (counts, str(session_id)))
 
     @override
     def retry(self, session_id: UUID) -> None:

@@ -40,7 +40,11 @@ class FolderStore(ObjectStore):
                 pass
         except OSError as error:
             is_missing = isinstance(error, (FileNotFoundError, NotADirectoryError)) and not create
-            hint = "is its disk mounted? `lucid init` makes a new one" if is_missing else hint_for(error)
+            hint = (
+                "is its disk mounted? for a new store make the folder, or let `lucid init` make all of a home"
+                if is_missing
+                else hint_for(error)
+            )
             raise UsageError(f"cannot use the folder {folder}: {error.strerror}", hint) from error
         self._folder = folder
         self._durable_folders: set[Path] = set()

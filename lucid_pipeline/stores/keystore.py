@@ -33,6 +33,10 @@ class Keystore(KeySlotStore):
         self._store = store
 
     @override
+    def check(self, *, writing: bool) -> None:
+        self._store.check(writing=writing)
+
+    @override
     def put(self, session_id: UUID, commitment: bytes, slot: KeySlot) -> None:
         document = _SlotDocument(session_id=session_id, recipient_id=slot.recipient_id, wrapped=slot.wrapped)
         self._store.put(_key(session_id, commitment, slot.recipient_id), document.encode())

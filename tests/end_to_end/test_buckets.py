@@ -96,21 +96,25 @@ def test_a_server_that_hangs_again_and_again_is_waited_for(stored: Lucid, server
 def test_where_the_server_does_not_come_back_it_says_so_and_the_same_command_goes_on_later(
     stored: Lucid, server: Gateway
 ) -> None:
-    landing = land(stored, {"a.bin": RECORDINGS["a.bin"]})
+    landing = land(stored, RECORDINGS)
     with impatient(stored, "archive", "--move", "--json", landing) as process:
         eventually(lambda: process.poll() is not None or chunk_objects(stored))
         server.stop()
         out, err = process.communicate(timeout=100)
     assert (process.returncode, err) == (1, b""), err
-    assert "does the server run" in out.decode()
-    assert entries(landing) == ["a.bin"]
+    failed = json.loads(out)["failed"]
+    assert len(failed) == 3
+    assert len({session["reason"] for session in failed}) == 1, "it was asked once, for all of them"
+    assert "does the server run" in failed[0]["reason"]
+    assert all(session["failure"]["retry_at"] for session in stored.json("list")), "none is in quarantine"
+    assert entries(landing) == sorted(RECORDINGS)
     assert "cannot be used" in stored.refused("archive", "--move", landing, status=1)
 
     server.start()
     assert_nothing_is_torn(stored)
     assert stored.json("archive", "--move", landing)["failed"] == []
     assert entries(landing) == []
-    assert_each_is_archived_once(stored, {"a.bin": RECORDINGS["a.bin"]})
+    assert_each_is_archived_once(stored, RECORDINGS)
 
 
 def impatient(lucid: Lucid, *arguments: Text) -> "subprocess.Popen[bytes]":

@@ -23,6 +23,7 @@ from lucid_pipeline.recorder.sensors import BACKLOG as RECORD
 from lucid_pipeline.storage.sensors import BACKLOG as SEAL
 from lucid_pipeline.stores.catalog import Failure, Stage, State
 from tests.lineage.support import CAST, Lineage, home_in
+from tests.servers.archives import files_only
 
 TRANSIENT = Failure("chunks", "the disk is full", permanent=False)
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -295,6 +296,27 @@ def test_a_run_that_ended_with_lucid_is_nobodys_fault(lineage: Lineage) -> None:
     run_of(lineage, DagsterRunStatus.CANCELED, session_id, **{STOPPED_TAG: "true"})
     assert wanted(lineage, tick(lineage, cursor=cursor)) == [texts(session_id)]
     assert lineage.record(session_id).attempts == 0
+
+
+@files_only
+@pytest.mark.parametrize("store", ["archive", "keystore"])
+def test_while_a_store_is_away_no_run_is_requested_that_could_only_fail(store: str, lineage: Lineage) -> None:
+    sessions = recorded(lineage, 2)
+    folder = lineage.home.settings.home / store
+    folder.rename(folder.with_suffix(".away"))
+    result = tick(lineage)
+    assert not result.run_requests
+    assert f"2 sessions wait: the {store} cannot be used: " in str(result.skip_reason)
+    folder.with_suffix(".away").rename(folder)
+    assert wanted(lineage, tick(lineage)) == [texts(*sessions)]
+
+
+@files_only
+def test_recordings_are_taken_in_while_a_store_is_away(lineage: Lineage) -> None:
+    session_id = lineage.add(b"x")
+    for store in ("archive", "keystore"):
+        (lineage.home.settings.home / store).rmdir()
+    assert wanted(lineage, tick(lineage, RECORD)) == [texts(session_id)]
 
 
 def test_runs_of_other_locations_and_of_unknown_partitions_are_passed_over(lineage: Lineage) -> None:

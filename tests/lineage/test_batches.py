@@ -17,6 +17,7 @@ from lucid_pipeline.errors import TransientError
 from lucid_pipeline.lineage.stages import CHECKED, INTACT
 from lucid_pipeline.stores.catalog import Catalog, Failure, State
 from tests.lineage.support import Lineage, failure_of, is_retried
+from tests.servers.archives import files_only
 from tests.support import text
 
 
@@ -176,6 +177,44 @@ def test_a_batch_of_bad_ones_fails_whole(lineage: Lineage, batch: list[UUID]) ->
     description, reasons = failure_of(lineage.materialize(RECORDING, *batch))
     assert description == "3 of 3 sessions failed"
     assert len(set(reasons.values())) == 3
+
+
+@files_only
+@pytest.mark.parametrize("store", ["archive", "keystore"])
+def test_a_store_that_is_away_is_no_fault_of_any_session_however_long_it_takes(
+    store: str, lineage: Lineage, batch: list[UUID]
+) -> None:
+    for stage in (RECORDING, CHUNKS):
+        assert lineage.materialize(stage, *batch).success
+    folder = lineage.home.settings.home / store
+    for _ in range(lineage.home.settings.retries + 2):
+        stores = {"archive": lineage.home.archive(), "keystore": lineage.home.keystore()}
+        folder.rename(folder.with_suffix(".away"))
+        description, reasons = failure_of(lineage.materialize(ENCRYPTED_CHUNKS, *batch, **stores))
+        folder.with_suffix(".away").rename(folder)
+        assert description == "3 of 3 sessions failed"
+        assert set(reasons.values()) == {f"the folder {folder} has gone (is its disk mounted?)"}
+    for session_id in batch:
+        record = lineage.record(session_id)
+        assert record.attempts == 0
+        assert record.failure
+        assert record.failure.retry_at, "it is tried again by itself"
+        lineage.materialize(ENCRYPTED_CHUNKS, session_id)
+        assert lineage.record(session_id).state is State.ENCRYPTED
+
+
+@files_only
+def test_what_is_left_of_a_batch_is_not_tried_while_a_store_is_away(lineage: Lineage, batch: list[UUID]) -> None:
+    for stage in (RECORDING, CHUNKS):
+        assert lineage.materialize(stage, *batch).success
+    vanish(lineage, batch[0])
+    vanish(lineage, batch[2])
+    folder = lineage.home.settings.home / "archive"
+    archive = lineage.home.archive()
+    folder.rename(folder.with_suffix(".away"))
+    _, reasons = failure_of(lineage.materialize(ENCRYPTED_CHUNKS, *batch, archive=archive))
+    assert ["cannot open" in reasons[str(session_id)] for session_id in batch] == [True, False, False]
+    assert [lineage.record(session_id).attempts for session_id in batch] == [1, 0, 0]
 
 
 def test_a_failure_is_forgotten_when_another_try_succeeds(lineage: Lineage, batch: list[UUID]) -> None:

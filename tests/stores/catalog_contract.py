@@ -424,6 +424,13 @@ class CatalogContract:
         catalog.hand_over(session_id, Stage.MERKLE_TREE, b"", State.HASHED)
         assert catalog.get(session_id).attempts == 0
 
+    def test_a_failure_that_is_not_the_sessions_counts_as_no_attempt(self, catalog: Catalog) -> None:
+        session_id = register(catalog)
+        known = catalog.get(session_id)
+        away = Failure("recording", "the archive is away", permanent=False, retry_at=NOON)
+        catalog.record_failure(session_id, away, counts=False)
+        assert catalog.get(session_id) == replace(known, failure=away)
+
     def test_a_retry_forgets_failure_and_attempts(self, catalog: Catalog) -> None:
         session_id = register(catalog)
         known = catalog.get(session_id)
