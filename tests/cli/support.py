@@ -28,7 +28,7 @@ from lucid_pipeline.archive.verify import VerificationReport, verify_session
 from lucid_pipeline.errors import SessionNotFound
 from lucid_pipeline.home import Home
 from lucid_pipeline.settings import Settings
-from tests.servers.archives import archive_environment
+from tests.servers.archives import OF_BUCKETS, archive_environment
 from tests.servers.catalogs import copy_catalog
 from tests.servers.homes import home_settings
 from tests.support import export
@@ -239,12 +239,13 @@ def salts(archive: Path) -> list[bytes]:
 
 def tree(folder: Path) -> dict[str, bytes]:
     """All files below a folder, by their path in it."""
-    return {os.fsdecode(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = [path for path in folder.rglob("*") if path.is_file() and path.name not in OF_BUCKETS]
+    return {os.fsdecode(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def entries(folder: Path) -> list[str]:
     """The names in a folder, sorted."""
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name not in OF_BUCKETS)
 
 
 def objects_like(archive: Path, pattern: str) -> list[Path]:

@@ -35,6 +35,7 @@ from tests.end_to_end.support import kill_at
 from tests.lineage.support import home_in
 from tests.lineage.test_user_interface import processes_of
 from tests.processes import eventually
+from tests.servers.archives import files_only
 from tests.servers.catalogs import about_the_file, lose_catalog
 from tests.support import Home, archive_by_hand, noise
 
@@ -243,6 +244,7 @@ def test_a_session_that_the_archive_has_lost_is_told(copied: Archived) -> None:
     assert lucid.json("list") == before
 
 
+@files_only
 def test_without_the_keystore_it_goes_on_with_one_warning(copied: Archived) -> None:
     lucid = copied.lucid
     lose_catalog(lucid.home)

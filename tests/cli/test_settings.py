@@ -8,6 +8,7 @@ from lucid_pipeline.archive.codec import FRAME_HEADER, Codec
 from lucid_pipeline.archive.encryption import plaintext_length
 from tests.cli.support import Lucid, entries
 from tests.processes import ordinary_user
+from tests.servers.archives import files_only
 from tests.servers.catalogs import about_the_file
 from tests.support import text
 
@@ -86,7 +87,7 @@ def test_a_url_of_no_place_is_refused_without_its_password(lucid: Lucid, tmp_pat
     (tmp_path / "file").write_bytes(b"data")
     line = lucid.having(**{name: value}).refused("archive", "file")
     assert "hunter2" not in line
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "lucid"]
+    assert entries(tmp_path) == ["file", "lucid"]
 
 
 @about_the_file
@@ -114,6 +115,7 @@ def test_a_dotenv_file_that_cannot_be_read_is_told_in_one_line(lucid: Lucid, tmp
     assert "LUCID_WORKERS" in lucid.refused("list")
 
 
+@files_only
 def test_keys_catalog_archive_and_keystore_may_lie_anywhere(lucid: Lucid, tmp_path: Path) -> None:
     (lucid.home / "keys").rename(tmp_path / "elsewhere")
     moved = lucid.having(
@@ -173,6 +175,7 @@ def test_a_tilde_is_the_home_folder_of_the_user(lucid: Lucid, tmp_path: Path) ->
     assert "LUCID_HOME" in Lucid(lucid.home, {"LUCID_HOME": "~no-such-user/x"}, tmp_path).refused("list")
 
 
+@files_only
 @pytest.mark.parametrize("place", [".", "archive", "archive/in", "keystore", "keystore/in/deep", "link"])
 def test_recordings_land_neither_in_the_home_itself_nor_in_a_store(lucid: Lucid, place: str) -> None:
     (lucid.home / "link").symlink_to("archive")

@@ -14,6 +14,7 @@ from lucid_pipeline.archive.signing import SigningKey
 from tests.cli.conftest import RECORDINGS, Archived
 from tests.cli.support import Lucid, flip, objects_like
 from tests.processes import ordinary_user
+from tests.servers.archives import files_only
 from tests.servers.catalogs import about_the_file, has_catalog, lose_catalog
 
 
@@ -188,6 +189,7 @@ def test_a_catalog_that_cannot_be_used_costs_one_warning_and_no_proof(
     assert ended.error.startswith("warning: the catalog ")
 
 
+@files_only
 def test_a_session_that_cannot_be_read_does_not_hide_the_others(copied: Archived) -> None:
     """Neither in the archive nor in the catalog is it taken for damage."""
     lucid, ids = copied.lucid, copied.ids

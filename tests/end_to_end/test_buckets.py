@@ -44,7 +44,7 @@ def stored(lucid: Lucid, server: Gateway, monkeypatch: pytest.MonkeyPatch) -> Lu
     """`lucid` on a home whose archive and keystore are in a bucket; the objects are files where a folder has them."""
     bucket = server.link_bucket(lucid.folder / "bucket")
     for name in ("archive", "keystore"):
-        shutil.rmtree(lucid.home / name)
+        shutil.rmtree(lucid.home / name, ignore_errors=True)
         (lucid.folder / "bucket" / name).mkdir(parents=True)
         (lucid.home / name).symlink_to(lucid.folder / "bucket" / name)
     access = credentials(server.url)

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.support import Lucid, entries, names, tree
 from tests.end_to_end.small_disk import SmallDisk, small_disk
 from tests.end_to_end.support import MIB, assert_each_is_archived_once, assert_nothing_is_torn
+from tests.servers.archives import files_only
 from tests.servers.catalogs import about_the_file
 from tests.support import noise
 
@@ -58,6 +59,7 @@ def archive_disk(lucid: Lucid) -> Iterator[SmallDisk]:
         yield disk
 
 
+@files_only
 def test_a_recording_that_is_too_large_for_the_archive_takes_no_room_from_the_next(
     lucid: Lucid, archive_disk: SmallDisk
 ) -> None:
@@ -78,6 +80,7 @@ def test_a_recording_that_is_too_large_for_the_archive_takes_no_room_from_the_ne
     assert entries(landing) == ["b-too-large.bin"]
 
 
+@files_only
 @pytest.mark.parametrize("pages", [0, 26, 28], ids=["no object", "the chunk", "the chunk table"])
 def test_whatever_object_still_fits_into_the_archive_nothing_is_lost(
     lucid: Lucid, archive_disk: SmallDisk, pages: int
@@ -99,6 +102,7 @@ def test_whatever_object_still_fits_into_the_archive_nothing_is_lost(
 # The keystore.
 
 
+@files_only
 def test_without_room_for_its_key_slot_a_recording_stays_and_the_others_go(lucid: Lucid) -> None:
     landing = land(lucid, SMALL)
     with small_disk(lucid.home / "keystore", MIB) as disk:
@@ -119,7 +123,10 @@ def test_without_room_for_its_key_slot_a_recording_stays_and_the_others_go(lucid
 # The catalog, Dagster's home, and all of it on one disk.
 
 
-@pytest.mark.parametrize(("place", "free"), [(".", 0), (".", 512 * KIB), ("dagster", 0), ("dagster", 64 * KIB)])
+@pytest.mark.parametrize(
+    ("place", "free"),
+    [*(pytest.param(".", free, marks=files_only) for free in (0, 512 * KIB)), ("dagster", 0), ("dagster", 64 * KIB)],
+)
 def test_a_full_home_is_told_in_one_line_and_loses_nothing(lucid: Lucid, place: str, free: int) -> None:
     landing = land(lucid, SMALL)
     with small_disk(lucid.home / place, 16 * MIB) as disk:

@@ -45,6 +45,7 @@ from lucid_pipeline.resources.opened import processor_resources, recorder_resour
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.storage.definitions import ASSETS as STORAGE_ASSETS
 from lucid_pipeline.stores.catalog import Catalog, SessionRecord, Source
+from tests.servers.archives import OF_BUCKETS
 from tests.servers.homes import home_settings
 from tests.support import export
 
@@ -172,6 +173,10 @@ class Stages:
         """The file of an object, for tests that damage it."""
         return self.home.settings.home / "archive" / key
 
+    def plant(self, key: str, data: bytes) -> None:
+        """Put an object where there is none. A file that is written behind the back of a bucket's server is none."""
+        self.home.archive().put(key, data)
+
     def verify(self, session_id: UUID) -> VerificationReport:
         """Verify a session down to its plaintext."""
         return verify_session(
@@ -286,4 +291,5 @@ def _opened(resource: object) -> object:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = [path for path in folder.rglob("*") if path.is_file() and path.name not in OF_BUCKETS]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}

@@ -69,7 +69,7 @@ def lose_an_object(lineage: Lineage, session_id: UUID) -> str:
 
 
 def put_something_in_the_manifests_place(lineage: Lineage, session_id: UUID) -> str:
-    lineage.object_path(f"sessions/{session_id}/manifest.0001.dsse.json").write_text("{}")
+    lineage.plant(f"sessions/{session_id}/manifest.0001.dsse.json", b"{}")
     return "manifest_malformed"
 
 

@@ -18,6 +18,7 @@ from lucid_pipeline.recorder.definitions import defs as recorder
 from lucid_pipeline.storage.assets import ARCHIVE
 from lucid_pipeline.storage.definitions import defs as storage
 from tests.lineage.support import home_in
+from tests.servers.homes import home_settings
 
 ROOT = Path(__file__).parents[2]
 LOCATIONS = {"session-recorder": recorder, "chunk-processor": processor, "session-storage": storage}
@@ -216,7 +217,6 @@ sys.addaudithook(watch)
 from lucid_pipeline.processor.definitions import defs as processor
 from lucid_pipeline.recorder.definitions import defs as recorder
 from lucid_pipeline.storage.definitions import defs as storage
-from tests.lineage.support import home_in
 
 for defs in (recorder, processor, storage):
     defs.get_repository_def().load_all_definitions()
@@ -227,7 +227,8 @@ print(json.dumps(touched))
 def environment(home: Path, **more: str) -> Mapping[str, str]:
     """A process's environment, with a Lucid home and without the settings of this one."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUCID_", "DAGSTER_"))}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "LUCID_HOME": str(home), **more}
+    settings = {f"LUCID_{name.upper()}": value for name, value in {"home": str(home), **home_settings(home)}.items()}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **settings, **more}
 
 
 @pytest.mark.parametrize("exists", [False, True], ids=["no home yet", "a home with keys"])
@@ -237,11 +238,12 @@ def test_loading_them_opens_no_store_reads_no_key_and_makes_no_file(exists: bool
     folder.mkdir()
     if exists:
         home_in(home).create()
+    variables = environment(home)
     before = sorted(tmp_path.rglob("*"))
     ended = subprocess.run(
         [sys.executable, "-c", WATCHED_IMPORT, str(home)],
         cwd=folder,
-        env=environment(home),
+        env=variables,
         capture_output=True,
         text=True,
         timeout=120,

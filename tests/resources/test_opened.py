@@ -11,6 +11,7 @@ from lucid_pipeline.course.stages import CHUNKS, ENCRYPTED_CHUNKS, LINEAGE, MANI
 from lucid_pipeline.resources.opened import processor_resources, recorder_resources, storage_resources
 from lucid_pipeline.stores.catalog import State
 from tests.lineage.support import CAST, Lineage, Stages, home_in, open_home
+from tests.servers.catalogs import about_the_file
 
 LOCATIONS = {"recorder": recorder_resources, "processor": processor_resources, "storage": storage_resources}
 
@@ -37,6 +38,7 @@ def test_every_resource_opens_in_a_home_that_is_ready(name: str, stages: Stages)
             assert hasattr(opened, resource)
 
 
+@about_the_file
 def test_the_catalog_is_closed_when_a_run_ends(stages: Stages) -> None:
     with build_resources({"catalog": recorder_resources(stages.home)["catalog"]}) as opened:
         catalog = opened.catalog

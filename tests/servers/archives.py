@@ -17,6 +17,9 @@ from tests.servers.s3 import Gateway, credentials
 
 IN_BUCKETS = os.environ.get("LUCID_TEST_ARCHIVE", "files") == "s3"
 
+OF_BUCKETS = frozenset({".sgwtmp", ".lucid-store"} if IN_BUCKETS else ())
+"""What lies in the folders of buckets beside their objects: the gateway's own, and Lucid's mark."""
+
 files_only = pytest.mark.skipif(IN_BUCKETS, reason="it is about stores in folders")
 """For tests that show what only folders do: their modes, their disk, that they can be missing."""
 

@@ -22,6 +22,7 @@ from lucid_pipeline.storage.scrub import Night, scrub, scrub_job, scrubbed
 from lucid_pipeline.stores.folder_store import FolderStore
 from lucid_pipeline.stores.verification import Verifier
 from tests.lineage.support import Stages, home_in
+from tests.servers.archives import files_only
 from tests.support import noise
 
 LOG = logging.getLogger("lucid.tests")
@@ -230,6 +231,7 @@ def test_a_fault_in_lucid_does_not_stop_the_scrub(stages: Stages) -> None:
     assert stages.record(second).verified_at
 
 
+@files_only
 def test_a_disk_that_is_gone_ends_the_scrub_and_damages_nothing(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -340,8 +340,8 @@ FOREIGN = [
 def test_a_manifest_that_is_not_ours_is_neither_adopted_nor_overwritten(
     foreign: Callable[[Stages, UUID], bytes], code: DamageCode, stages: Stages, hashed: UUID
 ) -> None:
-    path, data = stages.object_path(manifest_key(hashed, 1)), foreign(stages, hashed)
-    path.write_bytes(data)
+    data = foreign(stages, hashed)
+    stages.plant(manifest_key(hashed, 1), data)
     assert refusal(stages, hashed, MANIFEST) == code
-    assert path.read_bytes() == data
+    assert stages.objects()[manifest_key(hashed, 1)] == data
     assert stages.record(hashed).state is State.HASHED

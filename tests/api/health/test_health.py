@@ -14,6 +14,7 @@ from tests.api.conftest import SealedHome
 from tests.api.live import Live
 from tests.api.support import Api, assert_problem, copy_of, running_api
 from tests.processes import eventually
+from tests.servers.archives import files_only
 from tests.servers.catalogs import about_the_file
 from tests.servers.s3 import SECRET, credentials, gateway_or_skip
 
@@ -55,6 +56,7 @@ def test_without_dagster_the_service_is_ready_and_does_less(api: Api) -> None:
     }
 
 
+@files_only
 @pytest.mark.parametrize("scopes", [(), (Scope.AUDIT_READ, Scope.RUNS_WRITE)])
 def test_who_may_not_read_sessions_sees_statuses_alone(own_api: Api, scopes: tuple[Scope, ...]) -> None:
     shutil.rmtree(own_api.services.settings.home / "archive")
@@ -90,8 +92,8 @@ def no_catalog(home: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "part", "ready"),
     [
-        (no_archive, "archive", False),
-        (no_keystore, "keystore", True),
+        pytest.param(no_archive, "archive", False, marks=files_only),
+        pytest.param(no_keystore, "keystore", True, marks=files_only),
         pytest.param(no_catalog, "catalog", False, marks=about_the_file),
     ],
 )
