@@ -157,12 +157,12 @@ def test_a_scrub_that_is_cut_off_has_recorded_what_it_did(stages: Stages) -> Non
 
 
 def test_an_intact_archive_passes(stages: Stages) -> None:
-    sealed(stages, 1000, 2000)
+    sealed(stages, 1_000_000, 2_000_000)
     evaluation = run_job(stages, scrub_days=1)
     assert evaluation.passed
     found = figures(evaluation)
     assert (found["sessions"], found["damaged"], found["unread"]) == (2, 0, 0)
-    assert found["bytes_read"] == found["bytes_in_archive"] > 3000
+    assert found["bytes_read"] == found["bytes_in_archive"] > 3_000_000
     assert found["oldest_verification_days"] < 1
     assert found["megabytes_per_second"] > 0
     assert not found.keys() & {"damaged_sessions", "unread_sessions"}
