@@ -5,9 +5,11 @@ say which sessions are in hand. What waits and is in nobody's hand gets a run. S
 whatever dies, and nothing waits behind a bad session: that one has a failure, and its own time to be tried again.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 from dagster import (
@@ -35,11 +37,11 @@ from lucid_pipeline.course.partitions import PARTITION_TAG, Partitions
 from lucid_pipeline.course.progress import stages_left, standings_before
 from lucid_pipeline.course.runs import AGAIN_TAG, BACKLOG_TAG, SIZE_TAG, PlannedRun, planned_runs
 from lucid_pipeline.course.stages import LINEAGE, Leg
-from lucid_pipeline.errors import LucidError, SessionNotFound, UsageError
+from lucid_pipeline.errors import SessionNotFound, UsageError
 from lucid_pipeline.home import Home
 from lucid_pipeline.instance.stopping import STOPPED_TAG
 from lucid_pipeline.lineage.partitions import SESSIONS, in_hand, partitions_of
-from lucid_pipeline.lineage.retries import record_attempt
+from lucid_pipeline.lineage.retries import outage, record_attempt
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Failure
 
@@ -58,13 +60,20 @@ _MOST_ENDED_RUNS = 100
 _STEP_FAILURE = RunFailureReason.STEP_FAILURE.value
 
 
+class StoreCheck(Protocol):
+    """A question to one of the stores of a home, such as `Home.check_archive`."""
+
+    def __call__(self, home: Home, /, *, writing: bool) -> None:
+        """Raises `LucidError` while it cannot be used."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """The work that waits for one location."""
 
     leg: Leg
-    checks: Sequence[Callable[[Home], None]] = ()
-    """Raise `LucidError` while its work cannot be done whatever the session; then no run is requested."""
+    checks: Sequence[StoreCheck] = ()
+    """Of what its work is written to. While one fails, no run is requested."""
 
     def job(self) -> UnresolvedAssetJobDefinition:
         """The job of these stages."""
@@ -116,21 +125,14 @@ class Backlog:
         planned = _within(room, planned_runs(self.leg, free, partitions.keys, settings))
         if not planned:
             return SensorResult(skip_reason=f"{len(waiting)} sessions wait, in hand or for their turn", cursor=cursor)
-        if outage := self._outage(Home(settings)):
-            return SensorResult(skip_reason=f"{len(waiting)} sessions wait: {outage}", cursor=cursor)
+        home = Home(settings)
+        if reason := outage(partial(check, home, writing=True) for check in self.checks):
+            return SensorResult(skip_reason=f"{len(waiting)} sessions wait: {reason}", cursor=cursor)
         return SensorResult(
             run_requests=[_request(run) for run in planned],
             cursor=cursor,
             dynamic_partitions_requests=[SESSIONS.build_add_request(unknown)] if unknown else [],
         )
-
-    def _outage(self, home: Home) -> LucidError | None:
-        for check in self.checks:
-            try:
-                check(home)
-            except LucidError as outage:
-                return outage
-        return None
 
     def _count_dead_runs(
         self,

@@ -29,7 +29,7 @@ from lucid_pipeline.archive.ports import KeySlotStore, ObjectStore
 from lucid_pipeline.archive.session_id import parse_session_id
 from lucid_pipeline.errors import LucidError, PermanentError, TransientError, UsageError
 from lucid_pipeline.lineage.metadata import SESSION_LINK, session_link, table
-from lucid_pipeline.lineage.retries import record_attempt, record_outage
+from lucid_pipeline.lineage.retries import outage, record_attempt, record_outage
 from lucid_pipeline.lineage.stages import CHECKED, INTACT
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Failure
@@ -64,8 +64,9 @@ def materialize_sessions(
             told = _metadata_of_ended(catalog, session_id) or work(session_id)
             batch.done[key] = {**told, SESSION_LINK: session_link(settings, key)}
         except Exception as error:  # noqa: BLE001 - whatever it is, the next session is not to blame
-            if outage := _outage(error, stores):
-                batch.put_off(context.partition_keys[place:], outage)
+            checks = (partial(store.check, writing=True) for store in stores)
+            if isinstance(error, TransientError) and (reason := outage(checks)):
+                batch.put_off(context.partition_keys[place:], reason)
                 break
             batch.fail(key, error)
     return batch.outcome()
@@ -93,11 +94,11 @@ class _Batch:
             self._damaged[key] = reason
         self._record(key, reason, partial(record_attempt, permanent=permanent))
 
-    def put_off(self, keys: Sequence[str], outage: LucidError) -> None:
+    def put_off(self, keys: Sequence[str], why: LucidError) -> None:
         """Record that sessions could not be worked on."""
         self._is_permanent = False
         for key in keys:
-            self._record(key, reason_of(outage), record_outage)
+            self._record(key, str(why), record_outage)
 
     def _record(self, key: str, reason: str, record: Callable[[Catalog, UUID, str, str, Settings], Failure]) -> None:
         self._reasons[key] = reason
@@ -121,17 +122,6 @@ class _Batch:
             self.context.add_asset_metadata(metadata, partition_key=key)
         passed = AssetCheckResult(check_name=INTACT, passed=True, metadata={"sessions": len(self.done)})
         return MaterializeResult(check_results=[passed] if self.stage in CHECKED else None)
-
-
-def _outage(error: Exception, stores: Sequence[ObjectStore | KeySlotStore]) -> LucidError | None:
-    """Which store cannot be used, and why, if that may be what failed; None if all can be."""
-    if isinstance(error, TransientError):
-        for store in stores:
-            try:
-                store.check(writing=True)
-            except LucidError as outage:
-                return outage
-    return None
 
 
 def duplicate_metadata(original: UUID) -> Metadata:

@@ -3,9 +3,11 @@
 Where a store was away, the session is not to blame: it is tried again for as long as that takes.
 """
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from lucid_pipeline.errors import LucidError
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.stores.catalog import Catalog, Failure
 
@@ -42,6 +44,16 @@ def record_outage(catalog: Catalog, session_id: UUID, stage: str, reason: str, s
     failure = Failure(stage, reason, permanent=False, retry_at=retry_at)
     catalog.record_failure(session_id, failure, counts=False)
     return failure
+
+
+def outage(checks: Iterable[Callable[[], None]]) -> LucidError | None:
+    """Why no session can be worked on now: what the first of some checks says that fails; None if all pass."""
+    for check in checks:
+        try:
+            check()
+        except LucidError as error:
+            return error
+    return None
 
 
 def _wait(settings: Settings, attempts: int) -> timedelta:

@@ -1,12 +1,10 @@
 """What starts the work of storage: encrypted sessions that wait to be hashed and sealed."""
 
-from functools import partial
-
 from lucid_pipeline.course.stages import SEAL
 from lucid_pipeline.home import Home
 from lucid_pipeline.lineage.backlog import Backlog
 
-BACKLOG = Backlog(SEAL, [partial(Home.check_archive, writing=True)])
+BACKLOG = Backlog(SEAL, [Home.check_archive])
 
 seal = BACKLOG.job()
 sessions_to_seal = BACKLOG.sensor(

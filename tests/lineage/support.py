@@ -45,7 +45,7 @@ from lucid_pipeline.resources.opened import processor_resources, recorder_resour
 from lucid_pipeline.settings import Settings
 from lucid_pipeline.storage.definitions import ASSETS as STORAGE_ASSETS
 from lucid_pipeline.stores.catalog import Catalog, SessionRecord, Source
-from tests.servers.archives import OF_BUCKETS
+from tests.cli.support import tree
 from tests.servers.homes import home_settings
 from tests.support import export
 
@@ -159,11 +159,11 @@ class Stages:
 
     def objects(self) -> dict[str, bytes]:
         """All that lies in the archive, by its path."""
-        return _files(self.home.settings.home / "archive")
+        return tree(self.home.settings.home / "archive")
 
     def slots(self) -> dict[str, bytes]:
         """All that lies in the keystore, by its path."""
-        return _files(self.home.settings.home / "keystore")
+        return tree(self.home.settings.home / "keystore")
 
     def manifests(self) -> list[str]:
         """The keys of all manifests in the archive."""
@@ -288,8 +288,3 @@ def open_lineage(folder: Path, instance: DagsterInstance, **settings: Any) -> It
 
 def _opened(resource: object) -> object:
     return resource.resource_fn(None) if isinstance(resource, ResourceDefinition) else resource
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    found = [path for path in folder.rglob("*") if path.is_file() and path.name not in OF_BUCKETS]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
